@@ -1,0 +1,90 @@
+/*
+ * clock.c
+ *		See clock.h.
+ */
+#include "postgres.h"
+
+#include "core/compat.h"
+#include "core/clock.h"
+#include "miscadmin.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+static char *frozen_clock_setting;
+static int64 frozen_us;			/* 0: not frozen */
+
+/*
+ * Reads an absolute date and time.  Not timestamptz_in(), which may raise an
+ * error: a check hook also runs where that would take the server down.
+ */
+static bool
+parse_timestamptz(const char *text, TimestampTz *result)
+{
+	char		workbuf[MAXDATELEN + MAXDATEFIELDS];
+	char	   *field[MAXDATEFIELDS];
+	int			ftype[MAXDATEFIELDS];
+	int			nf;
+	int			dtype;
+	int			tz;
+	fsec_t		fsec;
+	struct pg_tm tm;
+
+	if (ParseDateTime(text, workbuf, sizeof(workbuf), field, ftype, MAXDATEFIELDS, &nf) != 0)
+		return false;
+	if (compat_decode_datetime(field, ftype, nf, &dtype, &tm, &fsec, &tz) != 0)
+		return false;
+	return dtype == DTK_DATE && tm2timestamp(&tm, fsec, &tz, result) == 0;
+}
+
+static bool
+check_frozen_clock(char **newval, void **extra, GucSource source)
+{
+	TimestampTz at;
+	int64	   *us;
+
+	us = malloc(sizeof(int64));
+	if (us == NULL)
+		return false;
+	*us = 0;
+	if (**newval != '\0')
+	{
+		if (!parse_timestamptz(*newval, &at) || clock_from_timestamp(at) <= 0)
+		{
+			free(us);
+			GUC_check_errdetail("The value must be empty or an absolute time after 1970.");
+			GUC_check_errhint("Write it like \"2026-01-31 12:00:00+00\".");
+			return false;
+		}
+		*us = clock_from_timestamp(at);
+	}
+	*extra = us;
+	return true;
+}
+
+static void
+assign_frozen_clock(const char *newval, void *extra)
+{
+	frozen_us = *(int64 *) extra;
+}
+
+void
+clock_init(void)
+{
+	DefineCustomStringVariable("pattyly.frozen_clock",
+							   "Stops the clock of pattyly at this time; empty is the real clock.",
+							   "For tests only.",
+							   &frozen_clock_setting,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE,
+							   check_frozen_clock, assign_frozen_clock, NULL);
+}
+
+int64
+clock_now_us(void)
+{
+	if (unlikely(frozen_us != 0))
+		return frozen_us;
+	return clock_from_timestamp(GetCurrentTimestamp());
+}

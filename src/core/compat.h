@@ -1,0 +1,83 @@
+/*
+ * compat.h
+ *		The one place that knows PostgreSQL's version.  The code spells the newest
+ *		API; what stands here teaches it to older servers.  Everybody includes it
+ *		right after postgres.h.
+ */
+#ifndef CORE_COMPAT_H
+#define CORE_COMPAT_H
+
+#include "fmgr.h"
+#include "common/jsonapi.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+
+#if PG_VERSION_NUM < 150000
+#error "pattyly needs PostgreSQL 15 or newer"
+#endif
+
+#ifdef EXEC_BACKEND
+#error "pattyly maps its state file in the postmaster and relies on fork"
+#endif
+
+/* The library hides its symbols; these are the ones the server must see. */
+#define PATTYLY_EXPORT __attribute__((visibility("default")))
+
+/* Declares a C function that SQL calls. */
+#define PATTYLY_FUNCTION(name) \
+	extern PATTYLY_EXPORT Datum name(PG_FUNCTION_ARGS); \
+	PG_FUNCTION_INFO_V1(name)
+
+/*
+ * PostgreSQL 15 leaves PGDLLEXPORT empty on ELF, so that -fvisibility=hidden
+ * would hide what PG_FUNCTION_INFO_V1 and PG_MODULE_MAGIC declare.
+ */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT PATTYLY_EXPORT
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define PATTYLY_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "pattyly", .version = PATTYLY_VERSION)
+#else
+#define PATTYLY_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* A small number of this backend's own, from 0. */
+#if PG_VERSION_NUM >= 170000
+#define compat_backend_number() ((uint32) MyProcNumber)
+#else
+#define compat_backend_number() ((uint32) MyBackendId)
+#endif
+
+/* JSON: 17 lets the caller place the lexer; 16 made the callbacks answer. */
+#if PG_VERSION_NUM >= 170000
+#define compat_json_lexer(text, length, escapes) \
+	makeJsonLexContextCstringLen(NULL, text, length, GetDatabaseEncoding(), escapes)
+#else
+#define compat_json_lexer(text, length, escapes) \
+	makeJsonLexContextCstringLen(text, length, GetDatabaseEncoding(), escapes)
+#endif
+
+#if PG_VERSION_NUM >= 160000
+typedef JsonParseErrorType CompatJsonAnswer;
+#define COMPAT_JSON_GO_ON return JSON_SUCCESS
+#else
+typedef void CompatJsonAnswer;
+#define COMPAT_JSON_GO_ON return
+#endif
+
+/* 16 gave DecodeDateTime a place for what a later error message needs. */
+#if PG_VERSION_NUM >= 160000
+#define compat_decode_datetime(field, ftype, nf, dtype, tm, fsec, tz) \
+	({ DateTimeErrorExtra extra_; DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz, &extra_); })
+#else
+#define compat_decode_datetime(field, ftype, nf, dtype, tm, fsec, tz) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
+#endif
+
+#endif							/* CORE_COMPAT_H */

@@ -1,0 +1,204 @@
+/*
+ * keyqueue.c
+ *		See keyqueue.h.
+ *
+ * A hit does not touch the queues: that would put a global lock on the hot path.
+ * So an entry may hold more or less than its queue says, and the truth is asked
+ * for (KeyLoad) when it comes to the head.  Holding more, it moves up, which a
+ * hit since then has paid for; holding less, it moves down.  Because drained
+ * entries may wait in upper queues, every claim of a live entry first sweeps a
+ * few heads of the others.
+ */
+#include "postgres.h"
+
+#include "core/compat.h"
+#include "core/keyqueue.h"
+#include "port/pg_bitutils.h"
+
+#define SWEEP_HEADS		16		/* heads looked at before a live entry is evicted */
+#define CLAIM_HEADS		65536	/* heads looked at, at most, for the least loaded */
+
+static int
+load_class(int64 load)
+{
+	int			octave;
+
+	if (load == KEY_PROTECTED)
+		return KEY_CLASS_PROTECTED;
+	if (load < KEY_EXACT_CLASSES)
+		return (int) Max(load, 0);
+	octave = pg_leftmost_one_pos64(load);
+	return Min(KEY_EXACT_CLASSES + (octave - 6) * KEY_OCTAVE_CLASSES +
+			   (int) ((load >> (octave - 3)) & (KEY_OCTAVE_CLASSES - 1)),
+			   KEY_CLASS_PROTECTED - 1);
+}
+
+static void
+queue_append(KeyTable *table, KeyQueue *queue, KeySlot slot)
+{
+	keytable_entry(table, slot)->queue_next = 0;
+	if (queue->first == 0)
+		queue->first = slot;
+	else
+		keytable_entry(table, queue->last)->queue_next = slot;
+	queue->last = slot;
+}
+
+static KeySlot
+queue_pop(KeyTable *table, KeyQueue *queue)
+{
+	KeySlot		slot = queue->first;
+
+	if (slot != 0)
+		queue->first = keytable_entry(table, slot)->queue_next;
+	return slot;
+}
+
+void
+keyqueue_reset(KeyTable *table)
+{
+	memset(table->header->queues, 0, sizeof(table->header->queues));
+	memset(&table->header->free, 0, sizeof(KeyQueue));
+	table->header->free_slots = 0;
+	table->header->sweep_class = 0;
+}
+
+void
+keyqueue_format(KeyTable *table)
+{
+	keyqueue_reset(table);
+	for (KeySlot slot = 1; slot <= table->capacity; slot++)
+		keyqueue_free(table, slot);
+}
+
+void
+keyqueue_push(KeyTable *table, KeySlot slot, int64 load)
+{
+	queue_append(table, &table->header->queues[load_class(load)], slot);
+}
+
+void
+keyqueue_free(KeyTable *table, KeySlot slot)
+{
+	queue_append(table, &table->header->free, slot);
+	table->header->free_slots++;
+}
+
+static int64
+true_load(KeyTable *table, KeySlot slot, int64 now_us)
+{
+	uint32		word = keytable_lock_slot(table, slot);
+	int64		load = (word & KEY_LIVE) ? table->load(table, slot, now_us) : 0;
+
+	keytable_unlock(table, slot, word);
+	return load;
+}
+
+/*
+ * Looks at the heads of the queues from the given class on, a few at each call,
+ * and puts them where they belong.  Returns a drained entry, if it met one.
+ */
+static KeySlot
+sweep(KeyTable *table, KeySlot keep, int64 now_us)
+{
+	KeyQueue   *queues = table->header->queues;
+	int			class = table->header->sweep_class;
+
+	for (int looked = 0, skipped = 0; looked < SWEEP_HEADS && skipped <= KEY_CLASSES;)
+	{
+		KeySlot		slot;
+		int64		load;
+
+		class = class <= 1 ? KEY_CLASS_PROTECTED : class - 1;
+		slot = queue_pop(table, &queues[class]);
+		if (slot == 0)
+		{
+			skipped++;
+			continue;
+		}
+		skipped = 0;
+		looked++;
+		load = true_load(table, slot, now_us);
+		if (load == 0 && slot != keep)
+		{
+			table->header->sweep_class = class;
+			return slot;
+		}
+		keyqueue_push(table, slot, load);
+	}
+	table->header->sweep_class = class;
+	return 0;
+}
+
+static int
+lowest_class(KeyTable *table)
+{
+	int			class = 0;
+
+	while (class < KEY_CLASS_PROTECTED && table->header->queues[class].first == 0)
+		class++;
+	return class;
+}
+
+/* The least loaded entry that may go: the first head that is no more loaded than its queue says. */
+static KeySlot
+least_loaded(KeyTable *table, KeySlot keep, int64 now_us, int64 *load)
+{
+	for (int looked = 0; looked < CLAIM_HEADS; looked++)
+	{
+		int			class = lowest_class(table);
+		KeySlot		slot;
+
+		if (class == KEY_CLASS_PROTECTED)
+			break;
+		slot = queue_pop(table, &table->header->queues[class]);
+		*load = slot == keep ? KEY_PROTECTED : true_load(table, slot, now_us);
+		if (load_class(*load) <= class)
+			return slot;
+		keyqueue_push(table, slot, *load);
+	}
+	return 0;
+}
+
+static KeySlot
+evict(KeyTable *table, KeySlot keep, int64 now_us)
+{
+	int64		load = 0;
+	KeySlot		slot = least_loaded(table, keep, now_us, &load);
+
+	if (slot == 0 || load > 0)
+	{
+		KeySlot		drained = sweep(table, keep, now_us);
+
+		if (drained != 0)
+		{
+			if (slot != 0)
+				keyqueue_push(table, slot, load);
+			slot = drained;
+			load = 0;
+		}
+		else if (slot == 0)
+			slot = least_loaded(table, keep, now_us, &load);
+	}
+	if (slot != 0)
+	{
+		if (load > 0)
+			table->header->evicted_live++;
+		else
+			table->header->evicted_drained++;
+	}
+	return slot;
+}
+
+KeySlot
+keyqueue_claim(KeyTable *table, KeySlot keep, int64 now_us)
+{
+	KeySlot		slot = queue_pop(table, &table->header->free);
+
+	if (slot != 0)
+	{
+		table->header->free_slots--;
+		return slot;
+	}
+	return evict(table, keep, now_us);
+}

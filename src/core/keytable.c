@@ -1,0 +1,536 @@
+/*
+ * keytable.c
+ *		See keytable.h.  Eviction stands in keyqueue.c.
+ *
+ * Locking
+ *		The table lock (an LWLock) guards the bucket chains, the queues, the free
+ *		list and the counters of the header: exclusive to change them.  A known
+ *		key is found without it.  Every slot has an entry lock, one bit of
+ *		KeyEntry.word, taken like a buffer header's; it guards the rest of the
+ *		entry and its detail.
+ *
+ *		Order: table lock, then entry locks, several of them in ascending slot
+ *		order only.  Nobody waits for the table lock with an entry locked.
+ *
+ *		Readers without the table lock may follow a chain while an entry moves to
+ *		another one.  They come to no harm: slots never cease to be slots, the
+ *		walk is bounded, what is found is verified under the entry lock, and what
+ *		is not found is looked for again under the table lock.
+ *
+ * A process killed at any point
+ *		The state of an entry is written to the copy not in use, and one store of
+ *		word makes it the true one and unlocks.  A step over several entries, or
+ *		one that also changes the detail, is first written to a journal; what
+ *		keytable_recover() finds there complete, it applies again.
+ */
+#include "postgres.h"
+
+#include "core/compat.h"
+#include "core/fault.h"
+#include "core/keytable.h"
+#include "core/keyqueue.h"
+#include "port/pg_bitutils.h"
+#include "storage/s_lock.h"
+
+/* A walk without lock gives up after so many entries; the locked one will find. */
+#define WALK_MAX	64
+
+static uint32
+bucket_count(uint32 capacity)
+{
+	return Max(pg_prevpower2_32(capacity), 64);
+}
+
+Size
+keytable_size(uint32 capacity)
+{
+	return MAXALIGN(sizeof(KeyTableHeader)) +
+		TYPEALIGN(64, bucket_count(capacity) * sizeof(KeySlot)) +
+		(Size) capacity * (sizeof(KeyEntry) + sizeof(KeyDetail));
+}
+
+void
+keytable_attach(KeyTable *table, void *memory, uint32 capacity, LWLock *lock, KeyLoad load)
+{
+	char	   *next = memory;
+
+	Assert(memory == (void *) TYPEALIGN(64, memory));
+	table->header = (KeyTableHeader *) next;
+	next += TYPEALIGN(64, sizeof(KeyTableHeader));
+	table->heads = (KeySlot *) next;
+	next += TYPEALIGN(64, bucket_count(capacity) * sizeof(KeySlot));
+	table->entries = (KeyEntry *) next;
+	next += capacity * sizeof(KeyEntry);
+	table->details = (KeyDetail *) next;
+	table->capacity = capacity;
+	table->bucket_mask = bucket_count(capacity) - 1;
+	table->lock = lock;
+	table->load = load;
+}
+
+static inline KeySlot *
+bucket_head(const KeyTable *table, SipHash hash)
+{
+	return &table->heads[hash.lo & table->bucket_mask];
+}
+
+static inline bool
+same_hash(SipHash x, SipHash y)
+{
+	return x.lo == y.lo && x.hi == y.hi;
+}
+
+KeySlot
+keytable_find(const KeyTable *table, SipHash hash)
+{
+	KeySlot		slot = *(volatile KeySlot *) bucket_head(table, hash);
+
+	for (int steps = 0; slot != 0 && slot <= table->capacity && steps < WALK_MAX; steps++)
+	{
+		KeyEntry   *entry = keytable_entry(table, slot);
+
+		if (same_hash(entry->hash, hash))
+			return slot;
+		slot = *(volatile KeySlot *) &entry->next;
+	}
+	return 0;
+}
+
+KeySlot
+keytable_find_locked(const KeyTable *table, SipHash hash)
+{
+	KeySlot		slot = *bucket_head(table, hash);
+
+	Assert(LWLockHeldByMe(table->lock));
+	while (slot != 0 && !same_hash(keytable_entry(table, slot)->hash, hash))
+		slot = keytable_entry(table, slot)->next;
+	return slot;
+}
+
+static void
+link_entry(KeyTable *table, KeySlot slot)
+{
+	KeyEntry   *entry = keytable_entry(table, slot);
+	KeySlot    *head = bucket_head(table, entry->hash);
+
+	entry->next = *head;
+	pg_write_barrier();
+	*(volatile KeySlot *) head = slot;
+}
+
+static void
+unlink_entry(KeyTable *table, KeySlot slot)
+{
+	KeyEntry   *entry = keytable_entry(table, slot);
+	KeySlot    *link = bucket_head(table, entry->hash);
+
+	while (*link != slot)
+		link = &keytable_entry(table, *link)->next;
+	*(volatile KeySlot *) link = entry->next;
+}
+
+uint32
+keytable_lock_slot(const KeyTable *table, KeySlot slot)
+{
+	pg_atomic_uint32 *word = &keytable_entry(table, slot)->word;
+	uint32		old = pg_atomic_fetch_or_u32(word, KEY_LOCKED);
+
+	if (unlikely(old & KEY_LOCKED))
+	{
+		SpinDelayStatus delay;
+
+		init_local_spin_delay(&delay);
+		do
+		{
+			perform_spin_delay(&delay);
+			old = pg_atomic_fetch_or_u32(word, KEY_LOCKED);
+		} while (old & KEY_LOCKED);
+		finish_spin_delay(&delay);
+	}
+	return old;
+}
+
+void
+keytable_unlock(const KeyTable *table, KeySlot slot, uint32 word)
+{
+	Assert((word & KEY_LOCKED) == 0);
+	pg_write_barrier();
+	pg_atomic_write_u32(&keytable_entry(table, slot)->word, word);
+}
+
+bool
+keytable_lock(const KeyTable *table, KeySlot slot, SipHash hash, uint32 *word)
+{
+	*word = keytable_lock_slot(table, slot);
+	if (likely((*word & KEY_LIVE) && same_hash(keytable_entry(table, slot)->hash, hash)))
+		return true;
+	keytable_unlock(table, slot, *word);
+	return false;
+}
+
+/* ---- extra storage ---- */
+
+int64 *
+keytable_cell(const KeyTable *table, KeySlot first_extent, int i)
+{
+	KeySlot		slot = first_extent;
+	KeyEntry   *entry;
+
+	for (; i >= KEY_CELLS; i -= KEY_CELLS)
+		slot = keytable_entry(table, slot)->next;
+	entry = keytable_entry(table, slot);
+
+	/* Two numbers where a key has its hash, four in the states, seven in the detail. */
+	if (i < 2)
+		return (int64 *) &entry->hash + i;
+	if (i < 6)
+		return (int64 *) entry->state + (i - 2);
+	return (int64 *) keytable_detail(table, slot) + (i - 6);
+}
+
+StaticAssertDecl(KEY_CELLS == (sizeof(SipHash) + 2 * sizeof(KeyState) + sizeof(KeyDetail)) / 8,
+				 "keytable_cell() knows the layout");
+
+int
+keytable_extents(const KeyTable *table, KeySlot slot)
+{
+	KeySlot		extent;
+	int			n = 0;
+
+	if (!(pg_atomic_read_u32(&keytable_entry(table, slot)->word) & KEY_EXTENDED))
+		return 0;
+	for (extent = keytable_detail(table, slot)->extra; extent != 0;
+		 extent = keytable_entry(table, extent)->next)
+		n++;
+	return n;
+}
+
+void
+keytable_free_extents(KeyTable *table, KeySlot first_extent)
+{
+	for (KeySlot extent = first_extent; extent != 0;)
+	{
+		KeySlot		next = keytable_entry(table, extent)->next;
+
+		pg_atomic_write_u32(&keytable_entry(table, extent)->word, 0);
+		keyqueue_free(table, extent);
+		extent = next;
+	}
+}
+
+/* Takes a slot from the free list, or from the least loaded entry. */
+static KeySlot
+claim_slot(KeyTable *table, KeySlot keep, int64 now_us)
+{
+	KeySlot		slot = keyqueue_claim(table, keep, now_us);
+	uint32		word;
+	KeySlot		extents;
+
+	if (slot == 0)
+		return 0;
+	word = keytable_lock_slot(table, slot);
+	extents = (word & KEY_EXTENDED) ? keytable_detail(table, slot)->extra : 0;
+	if (word & KEY_LIVE)
+		unlink_entry(table, slot);
+	keytable_unlock(table, slot, 0);
+	keytable_free_extents(table, extents);
+	return slot;
+}
+
+KeySlot
+keytable_claim_extents(KeyTable *table, KeySlot owner, int n, int64 now_us)
+{
+	KeySlot		first = 0;
+
+	Assert(LWLockHeldByMeInMode(table->lock, LW_EXCLUSIVE));
+	for (; n > 0; n--)
+	{
+		KeySlot		extent = claim_slot(table, owner, now_us);
+
+		if (extent == 0)
+		{
+			keytable_free_extents(table, first);
+			return 0;
+		}
+		keytable_entry(table, extent)->tag = owner;
+		keytable_entry(table, extent)->next = first;
+		pg_atomic_write_u32(&keytable_entry(table, extent)->word, KEY_EXTENT);
+		first = extent;
+	}
+	return first;
+}
+
+/* The new entry is live, unlocked, all zero, and counts as lightly loaded. */
+KeySlot
+keytable_insert(KeyTable *table, SipHash hash, int64 now_us)
+{
+	KeySlot		slot;
+	KeyEntry   *entry;
+
+	Assert(LWLockHeldByMeInMode(table->lock, LW_EXCLUSIVE));
+	slot = claim_slot(table, 0, now_us);
+	if (slot == 0)
+	{
+		table->header->refused++;
+		return 0;
+	}
+	entry = keytable_entry(table, slot);
+	(void) keytable_lock_slot(table, slot);
+	entry->hash = hash;
+	memset(entry->state, 0, sizeof(entry->state));
+	entry->tag = 0;
+	memset(keytable_detail(table, slot), 0, sizeof(KeyDetail));
+	link_entry(table, slot);
+	keytable_unlock(table, slot, KEY_LIVE);
+	keyqueue_push(table, slot, 1);
+	return slot;
+}
+
+/* ---- one step over several entries ---- */
+
+/* keep_locked: KEY_LOCKED or 0 */
+static void
+apply_change(const KeyTable *table, const KeyChange *change, uint32 keep_locked)
+{
+	KeyDetail  *detail = keytable_detail(table, change->slot);
+
+	keytable_entry(table, change->slot)->tag = change->tag;
+	if (change->new_detail)
+	{
+		detail->room64[1] = change->room64;
+		detail->room32 = change->room32;
+		detail->extra = change->extra;
+	}
+	pg_write_barrier();
+	pg_atomic_write_u32(&keytable_entry(table, change->slot)->word, change->word | keep_locked);
+}
+
+static KeyJournal *
+lock_journal(const KeyTable *table)
+{
+	KeyJournal *journal =
+		&table->header->journals[compat_backend_number() % KEY_JOURNALS];
+	SpinDelayStatus delay;
+
+	init_local_spin_delay(&delay);
+	while (pg_atomic_exchange_u32(&journal->locked, 1) != 0)
+		perform_spin_delay(&delay);
+	finish_spin_delay(&delay);
+	return journal;
+}
+
+void
+keytable_commit(const KeyTable *table, const KeyChange *changes, int n)
+{
+	KeyJournal *journal;
+
+	fault_point("keytable_before_commit");
+	if (n == 1 && !changes[0].new_detail)
+	{
+		apply_change(table, &changes[0], 0);
+		return;
+	}
+	journal = lock_journal(table);
+	memcpy(journal->changes, changes, n * sizeof(KeyChange));
+	pg_write_barrier();
+	*(volatile uint32 *) &journal->n = n;
+	pg_write_barrier();
+	for (int i = 0; i < n; i++)
+	{
+		apply_change(table, &changes[i], KEY_LOCKED);
+		fault_point("keytable_amid_commit");
+	}
+	pg_write_barrier();
+	*(volatile uint32 *) &journal->n = 0;
+	pg_write_barrier();
+	pg_atomic_write_u32(&journal->locked, 0);
+
+	/* Only now: had others been let in before, a replay would undo what they did. */
+	for (int i = 0; i < n; i++)
+		keytable_unlock(table, changes[i].slot, changes[i].word);
+}
+
+/* ---- start-up ---- */
+
+void
+keytable_format(KeyTable *table)
+{
+	for (KeySlot slot = 1; slot <= table->capacity; slot++)
+		pg_atomic_init_u32(&keytable_entry(table, slot)->word, 0);
+	for (int i = 0; i < KEY_JOURNALS; i++)
+	{
+		table->header->journals[i].n = 0;
+		pg_atomic_init_u32(&table->header->journals[i].locked, 0);
+	}
+	keyqueue_format(table);
+}
+
+static void
+replay_journals(KeyTable *table)
+{
+	for (int i = 0; i < KEY_JOURNALS; i++)
+	{
+		KeyJournal *journal = &table->header->journals[i];
+
+		if (journal->n <= KEY_COMMIT_MAX)
+			for (int j = 0; j < journal->n; j++)
+				if (journal->changes[j].slot >= 1 && journal->changes[j].slot <= table->capacity)
+					apply_change(table, &journal->changes[j], 0);
+		journal->n = 0;
+		pg_atomic_init_u32(&journal->locked, 0);
+	}
+}
+
+/* Extra slots are kept when the entry that names them is; returns false when the chain is broken. */
+static bool
+claim_extents(KeyTable *table, KeySlot owner)
+{
+	KeySlot		slot = keytable_detail(table, owner)->extra;
+
+	for (int n = 0; slot != 0; n++)
+	{
+		KeyEntry   *extent;
+
+		if (slot > table->capacity || n > KEY_COMMIT_MAX)
+			return false;
+		extent = keytable_entry(table, slot);
+		if (!(pg_atomic_read_u32(&extent->word) & KEY_EXTENT) || extent->tag != owner)
+			return false;
+		slot = extent->next;
+	}
+	return true;
+}
+
+static bool
+entry_is_sound(KeyTable *table, KeySlot slot, uint32 word,
+			   bool (*valid) (const KeyTable *table, KeySlot slot))
+{
+	if ((word & KEY_EXTENDED) && !claim_extents(table, slot))
+		return false;
+	return keytable_find_locked(table, keytable_entry(table, slot)->hash) == 0 &&
+		valid(table, slot);
+}
+
+/* Whether an extra slot belongs to an entry that was kept. */
+static bool
+extent_is_owned(KeyTable *table, KeySlot slot)
+{
+	KeySlot		owner = keytable_entry(table, slot)->tag;
+	KeySlot		extent;
+
+	if (owner < 1 || owner > table->capacity ||
+		!(pg_atomic_read_u32(&keytable_entry(table, owner)->word) & KEY_EXTENDED))
+		return false;
+	for (extent = keytable_detail(table, owner)->extra; extent != 0;
+		 extent = keytable_entry(table, extent)->next)
+		if (extent == slot)
+			return true;
+	return false;
+}
+
+static uint32
+keep_sound_entries(KeyTable *table, bool (*valid) (const KeyTable *table, KeySlot slot))
+{
+	uint32		dropped = 0;
+
+	for (KeySlot slot = 1; slot <= table->capacity; slot++)
+	{
+		KeyEntry   *entry = keytable_entry(table, slot);
+		uint32		word = pg_atomic_read_u32(&entry->word) & ~KEY_LOCKED;
+
+		pg_atomic_write_u32(&entry->word, word);
+		if (!(word & KEY_LIVE))
+			continue;
+		if (entry_is_sound(table, slot, word, valid))
+			link_entry(table, slot);
+		else
+		{
+			pg_atomic_write_u32(&entry->word, 0);
+			dropped++;
+		}
+	}
+	return dropped;
+}
+
+static void
+queue_all_slots(KeyTable *table, int64 now_us)
+{
+	for (KeySlot slot = 1; slot <= table->capacity; slot++)
+	{
+		uint32		word = pg_atomic_read_u32(&keytable_entry(table, slot)->word);
+
+		if (word & KEY_LIVE)
+			keyqueue_push(table, slot, table->load(table, slot, now_us));
+		else if (!(word & KEY_EXTENT) || !extent_is_owned(table, slot))
+		{
+			pg_atomic_write_u32(&keytable_entry(table, slot)->word, 0);
+			keyqueue_free(table, slot);
+		}
+	}
+}
+
+uint32
+keytable_recover(KeyTable *table, int64 now_us,
+				 bool (*valid) (const KeyTable *table, KeySlot slot))
+{
+	uint32		dropped;
+
+	LWLockAcquire(table->lock, LW_EXCLUSIVE);
+	replay_journals(table);
+	memset(table->heads, 0, (table->bucket_mask + 1) * sizeof(KeySlot));
+	keyqueue_reset(table);
+	dropped = keep_sound_entries(table, valid);
+	queue_all_slots(table, now_us);
+	LWLockRelease(table->lock);
+	return dropped;
+}
+
+static bool
+copy_entry(KeyTable *to, const KeyTable *from, KeySlot source, int64 now_us)
+{
+	KeyEntry   *entry = keytable_entry(from, source);
+	uint32		word = pg_atomic_read_u32(&entry->word);
+	int			extents = keytable_extents(from, source);
+	KeySlot		slot = keytable_insert(to, entry->hash, now_us);
+	KeySlot		first = slot != 0 ? keytable_claim_extents(to, slot, extents, now_us) : 0;
+
+	/* What was made but not filled is drained, and so the first to go. */
+	if (slot == 0 || (extents > 0 && first == 0))
+		return false;
+	for (int i = 0; i < extents * KEY_CELLS; i++)
+		*keytable_cell(to, first, i) =
+			*keytable_cell(from, keytable_detail(from, source)->extra, i);
+	memcpy(keytable_entry(to, slot)->state, entry->state, sizeof(entry->state));
+	keytable_entry(to, slot)->tag = entry->tag;
+	*keytable_detail(to, slot) = *keytable_detail(from, source);
+	if (extents > 0)
+		keytable_detail(to, slot)->extra = first;
+	keytable_unlock(to, slot, word);
+	return true;
+}
+
+uint32
+keytable_copy(KeyTable *to, const KeyTable *from, int64 now_us)
+{
+	uint32		copied = 0;
+
+	LWLockAcquire(to->lock, LW_EXCLUSIVE);
+	for (KeySlot slot = 1; slot <= from->capacity; slot++)
+		if ((pg_atomic_read_u32(&keytable_entry(from, slot)->word) & KEY_LIVE) &&
+			copy_entry(to, from, slot, now_us))
+			copied++;
+	LWLockRelease(to->lock);
+	return copied;
+}
+
+void
+keytable_usage(const KeyTable *table, KeyTableUsage *usage)
+{
+	LWLockAcquire(table->lock, LW_SHARED);
+	usage->capacity = table->capacity;
+	usage->used = table->capacity - table->header->free_slots;
+	usage->evicted_drained = table->header->evicted_drained;
+	usage->evicted_live = table->header->evicted_live;
+	usage->refused = table->header->refused;
+	LWLockRelease(table->lock);
+}

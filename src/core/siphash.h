@@ -1,0 +1,28 @@
+/*
+ * siphash.h
+ *		SipHash, a keyed hash that nobody can aim without the key: who chooses the
+ *		input can neither fill one bucket nor make two inputs meet.
+ *
+ * Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with the
+ * 128-bit output of the reference code.  Pure C; any room may call it.
+ */
+#ifndef CORE_SIPHASH_H
+#define CORE_SIPHASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct SipHash
+{
+	uint64_t	lo;
+	uint64_t	hi;
+} SipHash;
+
+/* A key is 16 bytes, kept as two words; so a hash can key another hash. */
+extern SipHash siphash128(SipHash key, const void *data, size_t length, int c_rounds, int d_rounds);
+
+/* SipHash-2-4, the cautious one, and SipHash-1-3, for the hot path. */
+#define siphash_2_4(key, data, length) siphash128(key, data, length, 2, 4)
+#define siphash_1_3(key, data, length) siphash128(key, data, length, 1, 3)
+
+#endif							/* CORE_SIPHASH_H */

@@ -1,0 +1,636 @@
+/*
+ * algorithms.c
+ *		See algorithms.h.  One section an algorithm, each the same seven small
+ *		functions; the public ones at the end choose among them.
+ *
+ * GCRA: ITU-T I.371 generic cell rate algorithm, with the emission interval
+ * per / max_hits kept as a fraction so that nothing is ever rounded away.
+ */
+#include "limits/algorithms.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#ifndef __SIZEOF_INT128__
+#error "pattyly needs a compiler with 128-bit integers (any 64-bit platform)"
+#endif
+
+typedef __int128 wide;
+
+static inline int64_t
+min64(int64_t x, int64_t y)
+{
+	return x < y ? x : y;
+}
+
+static inline int64_t
+max64(int64_t x, int64_t y)
+{
+	return x > y ? x : y;
+}
+
+/* Division by a positive number in 64 bits where that is enough: it is several times faster. */
+static inline int64_t
+div_floor(wide dividend, int64_t divisor)
+{
+	if (dividend == (int64_t) dividend)
+		return (int64_t) dividend / divisor;
+	return (int64_t) (dividend / divisor);
+}
+
+static inline int64_t
+div_ceil(wide dividend, int64_t divisor)
+{
+	return div_floor(dividend + divisor - 1, divisor);
+}
+
+/* The beginning of the epoch-aligned window that now_us is in. */
+static inline int64_t
+window_start(int64_t per_us, int64_t now_us)
+{
+	return now_us - now_us % per_us;
+}
+
+/* ---- gcra ----
+ *
+ * Debt is the time until the key is full, scaled by max_hits: one unit adds
+ * exactly per_us, one microsecond pays max_hits, and full is burst * per_us.
+ */
+
+static inline wide
+gcra_full(const LimitSpec *spec)
+{
+	return (wide) spec->burst * spec->per_us;
+}
+
+static inline wide
+gcra_debt(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+{
+	if (state->a < now_us)
+		return 0;
+	return (wide) (state->a - now_us) * spec->max_hits + state->b;
+}
+
+static inline void
+gcra_store(const LimitSpec *spec, LimitUse *state, int64_t now_us, wide debt)
+{
+	int64_t		whole;
+
+	if (debt <= 0)
+	{
+		state->a = state->b = 0;
+		return;
+	}
+	whole = div_floor(debt, spec->max_hits);
+	state->a = now_us + whole;
+	state->b = (int64_t) (debt - (wide) whole * spec->max_hits);
+}
+
+/* More debt than full can only come from a clock that stepped back or a limit that shrank. */
+static inline void
+gcra_settle(const LimitSpec *spec, LimitUse *state, int64_t now_us)
+{
+	wide		debt = gcra_debt(spec, state, now_us);
+
+	if (debt == 0)
+		state->a = state->b = 0;
+	else if (debt > gcra_full(spec))
+		gcra_store(spec, state, now_us, gcra_full(spec));
+}
+
+static inline int64_t
+gcra_remaining(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+{
+	return div_floor(gcra_full(spec) - gcra_debt(spec, state, now_us), spec->per_us);
+}
+
+static inline int64_t
+gcra_reset(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+{
+	return now_us + div_ceil(gcra_debt(spec, state, now_us), spec->max_hits);
+}
+
+static inline int64_t
+gcra_retry(const LimitSpec *spec, const LimitUse *state, int64_t now_us, int64_t cost)
+{
+	wide		over = gcra_debt(spec, state, now_us) + (wide) cost * spec->per_us - gcra_full(spec);
+
+	return now_us + div_ceil(over, spec->max_hits);
+}
+
+static inline void
+gcra_take(const LimitSpec *spec, LimitUse *state, int64_t now_us, int64_t cost)
+{
+	wide		debt = gcra_debt(spec, state, now_us) + (wide) cost * spec->per_us;
+
+	if (debt > gcra_full(spec))
+		debt = gcra_full(spec);
+	gcra_store(spec, state, now_us, debt);
+}
+
+static inline void
+gcra_give(const LimitSpec *spec, LimitUse *state, int64_t now_us, int64_t cost)
+{
+	gcra_store(spec, state, now_us,
+			   gcra_debt(spec, state, now_us) - (wide) cost * spec->per_us);
+}
+
+/* Rounded up to the new fraction: a whole number of units stays exactly that. */
+static void
+gcra_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *state, int64_t now_us)
+{
+	wide		debt = gcra_debt(from, state, now_us);
+	wide		units = debt / from->per_us;
+	wide		part = debt % from->per_us;
+
+	gcra_store(to, state, now_us,
+			   units * to->per_us + (part * to->per_us + from->per_us - 1) / from->per_us);
+}
+
+/* ---- fixed_window and calendar_window ---- */
+
+static inline void
+fixed_settle(const LimitSpec *spec, LimitUse *state, int64_t now_us)
+{
+	if (state->b == 0 || (state->a <= now_us && now_us - state->a >= spec->per_us))
+		state->a = state->b = 0;
+	else if (state->a > now_us)
+		state->a = now_us;
+}
+
+static inline int64_t
+fixed_reset(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+{
+	return state->b == 0 ? now_us : state->a + spec->per_us;
+}
+
+static inline void
+calendar_settle(const LimitSpec *spec, LimitUse *state, int64_t now_us)
+{
+	int64_t		start = window_start(spec->per_us, now_us);
+
+	if (state->a < start)
+		state->b = 0;
+	state->a = start;
+}
+
+static inline int64_t
+counter_remaining(const LimitSpec *spec, const LimitUse *state)
+{
+	return max64(spec->max_hits - state->b, 0);
+}
+
+static inline void
+counter_take(LimitUse *state, int64_t cost)
+{
+	state->b = min64(state->b, LIMIT_MAX_HITS) + cost;
+}
+
+static inline void
+fixed_take(LimitUse *state, int64_t now_us, int64_t cost)
+{
+	if (state->b == 0)
+		state->a = now_us;
+	counter_take(state, cost);
+}
+
+static inline void
+counter_give(LimitUse *state, int64_t cost)
+{
+	state->b = max64(state->b - cost, 0);
+}
+
+/* ---- sliding_window ---- */
+
+static inline int64_t
+sliding_before(const LimitUse *state)
+{
+	return (int64_t) ((uint64_t) state->b >> 32);
+}
+
+static inline int64_t
+sliding_now(const LimitUse *state)
+{
+	return state->b & INT64_C(0xffffffff);
+}
+
+static inline void
+sliding_store(LimitUse *state, int64_t start_us, int64_t before, int64_t now)
+{
+	state->a = start_us;
+	state->b = (int64_t) ((uint64_t) before << 32 | (uint64_t) min64(now, LIMIT_MAX_HITS));
+}
+
+static inline void
+sliding_settle(const LimitSpec *spec, LimitUse *state, int64_t now_us)
+{
+	int64_t		start = window_start(spec->per_us, now_us);
+
+	if (state->a >= start)
+		state->a = start;
+	else if (start - state->a == spec->per_us)
+		sliding_store(state, start, sliding_now(state), 0);
+	else
+		sliding_store(state, start, 0, 0);
+}
+
+/* The bucket before counts for the share of it that the sliding window still covers. */
+static inline int64_t
+sliding_used(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+{
+	int64_t		left_us = spec->per_us - (now_us - state->a);
+
+	return sliding_now(state) + div_floor((wide) sliding_before(state) * left_us, spec->per_us);
+}
+
+/*
+ * The first moment when floor(before * left / per) has come down to room.  Seen
+ * from the other side: the largest left with before * left < (room + 1) * per.
+ */
+static inline int64_t
+sliding_wait(int64_t start_us, int64_t per_us, int64_t before, int64_t room)
+{
+	if (before <= room)
+		return start_us;
+	return start_us + per_us - (div_ceil((wide) (room + 1) * per_us, before) - 1);
+}
+
+static inline int64_t
+sliding_retry(const LimitSpec *spec, const LimitUse *state, int64_t cost)
+{
+	int64_t		now = sliding_now(state);
+	int64_t		room = spec->max_hits - now - cost;
+
+	if (room >= 0)
+		return sliding_wait(state->a, spec->per_us, sliding_before(state), room);
+	return sliding_wait(state->a + spec->per_us, spec->per_us, now, spec->max_hits - cost);
+}
+
+static inline void
+sliding_take(LimitUse *state, int64_t cost)
+{
+	sliding_store(state, state->a, sliding_before(state), sliding_now(state) + cost);
+}
+
+static inline void
+sliding_give(LimitUse *state, int64_t cost)
+{
+	sliding_store(state, state->a, sliding_before(state), max64(sliding_now(state) - cost, 0));
+}
+
+/* ---- sliding_log ---- */
+
+static void
+log_drop_oldest(LimitLog *log, int n)
+{
+	log->n -= n;
+	log->dropped += n;
+	memmove(log->at_us, log->at_us + n, log->n * sizeof(log->at_us[0]));
+}
+
+static void
+log_settle(const LimitSpec *spec, LimitLog *log, int64_t now_us)
+{
+	int			ended = 0;
+
+	for (int i = 0; i < log->n; i++)
+	{
+		log->at_us[i] = min64(log->at_us[i], now_us);
+		if (now_us - log->at_us[i] >= spec->per_us)
+			ended = i + 1;
+	}
+	if (ended > 0)
+		log_drop_oldest(log, ended);
+}
+
+static inline int64_t
+log_reset(const LimitSpec *spec, const LimitLog *log, int64_t now_us)
+{
+	return log->n == 0 ? now_us : log->at_us[log->n - 1] + spec->per_us;
+}
+
+static inline int64_t
+log_retry(const LimitSpec *spec, const LimitLog *log, int64_t cost)
+{
+	return log->at_us[log->n + cost - spec->max_hits - 1] + spec->per_us;
+}
+
+static void
+log_take(const LimitSpec *spec, LimitLog *log, int64_t now_us, int64_t cost)
+{
+	int			room = spec->max_hits;
+	int			add = (int) min64(cost, room);
+
+	if (log->n + add > room)
+		log_drop_oldest(log, log->n + add - room);
+	for (int i = 0; i < add; i++)
+		log->at_us[log->n++] = now_us;
+}
+
+static inline void
+log_give(LimitLog *log, int64_t cost)
+{
+	log->n -= (int) min64(cost, log->n);
+}
+
+static void
+log_fill(LimitLog *log, int64_t now_us, int64_t units)
+{
+	log->n = (int) min64(units, LIMIT_LOG_MAX);
+	for (int i = 0; i < log->n; i++)
+		log->at_us[i] = now_us;
+}
+
+/* ---- what the room calls ---- */
+
+static const char *const algorithm_names[] = {
+	[LIMIT_GCRA] = "gcra",
+	[LIMIT_FIXED_WINDOW] = "fixed_window",
+	[LIMIT_CALENDAR_WINDOW] = "calendar_window",
+	[LIMIT_SLIDING_WINDOW] = "sliding_window",
+	[LIMIT_SLIDING_LOG] = "sliding_log",
+};
+
+LimitAlgorithm
+limit_algorithm_from_name(const char *name)
+{
+	for (int i = LIMIT_GCRA; i <= LIMIT_SLIDING_LOG; i++)
+		if (strcmp(name, algorithm_names[i]) == 0)
+			return (LimitAlgorithm) i;
+	return LIMIT_ALGORITHM_INVALID;
+}
+
+const char *
+limit_algorithm_name(LimitAlgorithm algorithm)
+{
+	return algorithm >= LIMIT_GCRA && algorithm <= LIMIT_SLIDING_LOG ?
+		algorithm_names[algorithm] : "unknown";
+}
+
+static LimitSpecError
+spec_check(LimitAlgorithm algorithm, int64_t max_hits, int64_t per_us, int64_t burst)
+{
+	if (algorithm < LIMIT_GCRA || algorithm > LIMIT_SLIDING_LOG)
+		return LIMIT_SPEC_BAD_ALGORITHM;
+	if (max_hits < 0 || max_hits > LIMIT_MAX_HITS)
+		return LIMIT_SPEC_BAD_MAX_HITS;
+	if (per_us <= 0)
+		return LIMIT_SPEC_BAD_PER;
+	if (per_us > LIMIT_MAX_PER_US)
+		return LIMIT_SPEC_PER_TOO_LONG;
+	if (algorithm == LIMIT_SLIDING_LOG && max_hits > LIMIT_LOG_MAX)
+		return LIMIT_SPEC_LOG_TOO_LONG;
+	if (burst >= 0 && algorithm != LIMIT_GCRA)
+		return LIMIT_SPEC_BURST_NOT_GCRA;
+	if (burst == 0 || burst > LIMIT_MAX_HITS)
+		return LIMIT_SPEC_BAD_BURST;
+	if (burst > 0 && max_hits > 0 && (wide) burst * per_us / max_hits > LIMIT_MAX_DRAIN_US)
+		return LIMIT_SPEC_DRAIN_TOO_LONG;
+	return LIMIT_SPEC_OK;
+}
+
+LimitSpecError
+limit_spec_make(LimitSpec *spec, LimitAlgorithm algorithm, int64_t max_hits, int64_t per_us,
+				int64_t burst)
+{
+	LimitSpecError error = spec_check(algorithm, max_hits, per_us, burst);
+
+	if (error != LIMIT_SPEC_OK)
+		return error;
+	spec->algorithm = algorithm;
+	spec->per_us = per_us;
+	spec->max_hits = (uint32_t) max_hits;
+	spec->burst = (uint32_t) (burst > 0 ? burst : max_hits);
+	return LIMIT_SPEC_OK;
+}
+
+/* What a key that used nothing could spend at once; a limit of 0 has no room whatever its burst. */
+int64_t
+limit_capacity(const LimitSpec *spec)
+{
+	return spec->max_hits == 0 ? 0 : spec->burst;
+}
+
+void
+limit_settle(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us)
+{
+	switch (spec->algorithm)
+	{
+		case LIMIT_GCRA:
+			gcra_settle(spec, state, now_us);
+			break;
+		case LIMIT_FIXED_WINDOW:
+			fixed_settle(spec, state, now_us);
+			break;
+		case LIMIT_CALENDAR_WINDOW:
+			calendar_settle(spec, state, now_us);
+			break;
+		case LIMIT_SLIDING_WINDOW:
+			sliding_settle(spec, state, now_us);
+			break;
+		case LIMIT_SLIDING_LOG:
+			log_settle(spec, log, now_us);
+			break;
+		case LIMIT_ALGORITHM_INVALID:
+			break;
+	}
+}
+
+int64_t
+limit_remaining(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us)
+{
+	if (spec->max_hits == 0)
+		return 0;
+	switch (spec->algorithm)
+	{
+		case LIMIT_GCRA:
+			return gcra_remaining(spec, state, now_us);
+		case LIMIT_FIXED_WINDOW:
+		case LIMIT_CALENDAR_WINDOW:
+			return counter_remaining(spec, state);
+		case LIMIT_SLIDING_WINDOW:
+			return max64(spec->max_hits - sliding_used(spec, state, now_us), 0);
+		case LIMIT_SLIDING_LOG:
+			return max64((int64_t) spec->max_hits - log->n, 0);
+		case LIMIT_ALGORITHM_INVALID:
+			break;
+	}
+	return 0;
+}
+
+int64_t
+limit_reset_us(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us)
+{
+	switch (spec->algorithm)
+	{
+		case LIMIT_GCRA:
+			return spec->max_hits == 0 ? now_us : gcra_reset(spec, state, now_us);
+		case LIMIT_FIXED_WINDOW:
+			return fixed_reset(spec, state, now_us);
+		case LIMIT_CALENDAR_WINDOW:
+		case LIMIT_SLIDING_WINDOW:
+			return state->a + spec->per_us;
+		case LIMIT_SLIDING_LOG:
+			return log_reset(spec, log, now_us);
+		case LIMIT_ALGORITHM_INVALID:
+			break;
+	}
+	return now_us;
+}
+
+int64_t
+limit_retry_us(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us,
+			   int64_t cost)
+{
+	switch (spec->algorithm)
+	{
+		case LIMIT_GCRA:
+			return gcra_retry(spec, state, now_us, cost);
+		case LIMIT_FIXED_WINDOW:
+		case LIMIT_CALENDAR_WINDOW:
+			return state->a + spec->per_us;
+		case LIMIT_SLIDING_WINDOW:
+			return sliding_retry(spec, state, cost);
+		case LIMIT_SLIDING_LOG:
+			return log_retry(spec, log, cost);
+		case LIMIT_ALGORITHM_INVALID:
+			break;
+	}
+	return 0;
+}
+
+void
+limit_judge(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us,
+			int64_t cost, LimitVerdict *verdict)
+{
+	int64_t		wanted = cost > 0 ? cost : 1;
+
+	verdict->remaining = limit_remaining(spec, state, log, now_us);
+	verdict->reset_us = limit_reset_us(spec, state, log, now_us);
+	verdict->allowed = wanted <= verdict->remaining;
+	verdict->never = wanted > limit_capacity(spec);
+	verdict->retry_us = verdict->allowed || verdict->never ? 0 :
+		limit_retry_us(spec, state, log, now_us, wanted);
+}
+
+void
+limit_take(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us, int64_t cost)
+{
+	if (spec->max_hits == 0 || cost <= 0)
+		return;
+	switch (spec->algorithm)
+	{
+		case LIMIT_GCRA:
+			gcra_take(spec, state, now_us, cost);
+			break;
+		case LIMIT_FIXED_WINDOW:
+			fixed_take(state, now_us, cost);
+			break;
+		case LIMIT_CALENDAR_WINDOW:
+			counter_take(state, cost);
+			break;
+		case LIMIT_SLIDING_WINDOW:
+			sliding_take(state, cost);
+			break;
+		case LIMIT_SLIDING_LOG:
+			log_take(spec, log, now_us, cost);
+			break;
+		case LIMIT_ALGORITHM_INVALID:
+			break;
+	}
+}
+
+void
+limit_give(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us, int64_t cost)
+{
+	if (spec->max_hits == 0 || cost <= 0)
+		return;
+	switch (spec->algorithm)
+	{
+		case LIMIT_GCRA:
+			gcra_give(spec, state, now_us, cost);
+			break;
+		case LIMIT_FIXED_WINDOW:
+		case LIMIT_CALENDAR_WINDOW:
+			counter_give(state, cost);
+			break;
+		case LIMIT_SLIDING_WINDOW:
+			sliding_give(state, cost);
+			break;
+		case LIMIT_SLIDING_LOG:
+			log_give(log, cost);
+			break;
+		case LIMIT_ALGORITHM_INVALID:
+			break;
+	}
+}
+
+int64_t
+limit_used(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us)
+{
+	switch (spec->algorithm)
+	{
+		case LIMIT_GCRA:
+			return div_ceil(gcra_debt(spec, state, now_us), spec->per_us);
+		case LIMIT_FIXED_WINDOW:
+		case LIMIT_CALENDAR_WINDOW:
+			return state->b;
+		case LIMIT_SLIDING_WINDOW:
+			return sliding_used(spec, state, now_us);
+		case LIMIT_SLIDING_LOG:
+			return log->n;
+		case LIMIT_ALGORITHM_INVALID:
+			break;
+	}
+	return 0;
+}
+
+bool
+limit_is_exhausted(const LimitSpec *spec, const LimitUse *state, const LimitLog *log,
+				   int64_t now_us)
+{
+	return spec->max_hits > 0 && limit_remaining(spec, state, log, now_us) == 0;
+}
+
+/* Starts afresh with that many units used, as of now. */
+static void
+restart_with(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us, int64_t used)
+{
+	state->a = state->b = 0;
+	if (log)
+		log->n = 0;
+	limit_settle(spec, state, log, now_us);
+	if (spec->algorithm == LIMIT_SLIDING_LOG)
+		log_fill(log, now_us, used);
+	else
+		limit_take(spec, state, log, now_us, used);
+}
+
+void
+limit_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *state, LimitLog *log,
+			  int64_t now_us)
+{
+	bool		same = from->algorithm == to->algorithm;
+
+	limit_settle(from, state, log, now_us);
+	if (to->max_hits == 0)
+		restart_with(to, state, log, now_us, 0);
+	else if (same && to->algorithm == LIMIT_GCRA && from->max_hits > 0)
+		gcra_convert(from, to, state, now_us);
+	else if (!same || (from->per_us != to->per_us && (to->algorithm == LIMIT_CALENDAR_WINDOW ||
+													  to->algorithm == LIMIT_SLIDING_WINDOW)))
+		restart_with(to, state, log, now_us, limit_used(from, state, log, now_us));
+	limit_settle(to, state, log, now_us);
+}
+
+int64_t
+limit_next_unit_us(const LimitSpec *spec, int64_t reset_us, int64_t now_us)
+{
+	int64_t		left_us = max64(reset_us - now_us, 0);
+
+	if (spec->algorithm != LIMIT_GCRA || spec->max_hits == 0 || left_us == 0)
+		return left_us;
+
+	/* The time past the last whole unit.  The reset was rounded up: what lies before its last us is sure. */
+	return (int64_t) ((wide) (left_us - 1) * spec->max_hits % spec->per_us) / spec->max_hits + 1;
+}

@@ -1,0 +1,174 @@
+/*
+ * lists.c
+ *		See lists.h.
+ *
+ * Rows are hashed by network, and a look-up tries the prefix lengths that occur,
+ * longest first: as many probes as there are lengths, however long the list.
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+
+#include "access/htup_details.h"
+#include "core/clock.h"
+#include "core/compat.h"
+#include "core/config.h"
+#include "limits/lists.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inet.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Columns of pattyly.ip_list. */
+enum
+{
+	COLUMN_NETWORK = 1,
+	COLUMN_ACTION,
+	COLUMN_LIMIT_NAME,
+	COLUMN_EXPIRES_AT
+};
+
+typedef struct ListRow
+{
+	char	   *limit_name;		/* NULL: every limit */
+	int64		expires_us;		/* PG_INT64_MAX: never */
+	ListAction	action;
+	struct ListRow *next;
+} ListRow;
+
+typedef struct ListNetwork
+{
+	Network		network;		/* hash key; has no padding */
+	ListRow    *rows;
+} ListNetwork;
+
+StaticAssertDecl(sizeof(Network) == 18, "a Network is hashed as bytes");
+
+typedef struct NetworkLists
+{
+	HTAB	   *networks;
+	bool		v4[33];			/* prefix lengths that occur */
+	bool		v6[129];
+} NetworkLists;
+
+static void *load_lists(Relation table);
+
+static ConfigTable list_table = {.name = "ip_list", .load = load_lists};
+
+static void
+read_network(HeapTuple tuple, TupleDesc desc, Network *network)
+{
+	bool		isnull;
+	inet	   *value = DatumGetInetPP(heap_getattr(tuple, COLUMN_NETWORK, desc, &isnull));
+	int			written_bits = ip_family(value) == PGSQL_AF_INET ? 32 : 128;
+	Address		address = address_make(ip_addr(value), written_bits);
+	int			prefix = Max(ip_bits(value) - (written_bits - address.bits), 0);
+
+	memset(network, 0, sizeof(*network));
+	network->base = address_mask(&address, prefix);
+	network->prefix = prefix;
+}
+
+static void
+add_row(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	NetworkLists *lists = arg;
+	ListRow    *row = palloc0(sizeof(ListRow));
+	ListNetwork *entry;
+	Network		network;
+	Datum		value;
+	bool		isnull;
+	bool		found;
+
+	read_network(tuple, desc, &network);
+	value = heap_getattr(tuple, COLUMN_ACTION, desc, &isnull);
+	row->action = strcmp(TextDatumGetCString(value), "allow") == 0 ? LIST_ALLOW : LIST_DENY;
+	value = heap_getattr(tuple, COLUMN_LIMIT_NAME, desc, &isnull);
+	row->limit_name = isnull ? NULL : TextDatumGetCString(value);
+	value = heap_getattr(tuple, COLUMN_EXPIRES_AT, desc, &isnull);
+	row->expires_us = isnull || TIMESTAMP_IS_NOEND(DatumGetTimestampTz(value)) ? PG_INT64_MAX :
+		clock_from_timestamp(DatumGetTimestampTz(value));
+
+	entry = hash_search(lists->networks, &network, HASH_ENTER, &found);
+	row->next = found ? entry->rows : NULL;
+	entry->rows = row;
+	(network.base.bits == 32 ? lists->v4 : lists->v6)[network.prefix] = true;
+}
+
+static void *
+load_lists(Relation table)
+{
+	NetworkLists *lists = palloc0(sizeof(NetworkLists));
+	HASHCTL		control = {
+		.keysize = sizeof(Network),
+		.entrysize = sizeof(ListNetwork),
+		.hcxt = CurrentMemoryContext
+	};
+
+	lists->networks = hash_create("pattyly networks", 64, &control,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	config_scan(table, add_row, lists);
+	return lists;
+}
+
+void
+limit_lists_init(void)
+{
+	config_register(&list_table);
+}
+
+void
+limit_lists_catch_up(void)
+{
+	config_get(&list_table);
+}
+
+bool
+limit_lists_any(void)
+{
+	return hash_get_num_entries(((NetworkLists *) list_table.data)->networks) > 0;
+}
+
+/* Of one network, the row that names the limit is the more specific one. */
+static ListAction
+action_of(const ListNetwork *network, const char *limit_name, int64 now_us)
+{
+	ListAction	action = LIST_NONE;
+
+	for (const ListRow *row = network->rows; row != NULL; row = row->next)
+	{
+		if (row->expires_us <= now_us)
+			continue;
+		if (row->limit_name == NULL)
+			action = action == LIST_NONE ? row->action : action;
+		else if (limit_name != NULL && strcmp(row->limit_name, limit_name) == 0)
+			return row->action;
+	}
+	return action;
+}
+
+ListAction
+limit_lists_find(const Address *address, const char *limit_name, int64 now_us)
+{
+	NetworkLists *lists = list_table.data;
+	const bool *occurs = address->bits == 32 ? lists->v4 : lists->v6;
+
+	for (int prefix = address->bits; prefix >= 0; prefix--)
+	{
+		Network		network;
+		ListNetwork *entry;
+		ListAction	action;
+
+		if (!occurs[prefix])
+			continue;
+		memset(&network, 0, sizeof(network));
+		network.base = address_mask(address, prefix);
+		network.prefix = prefix;
+		entry = hash_search(lists->networks, &network, HASH_FIND, NULL);
+		action = entry != NULL ? action_of(entry, limit_name, now_us) : LIST_NONE;
+		if (action != LIST_NONE)
+			return action;
+	}
+	return LIST_NONE;
+}

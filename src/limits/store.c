@@ -1,0 +1,303 @@
+/*
+ * store.c
+ *		See store.h.
+ *
+ * Locking: as keytable.c says; the statistics are atomics; the notes are under
+ * the table lock.  The lock itself is in ordinary shared memory, so that a crash
+ * frees it; what is mapped from the file holds numbers only.
+ */
+#include "postgres.h"
+
+#include "core/clock.h"
+#include "core/compat.h"
+#include "core/statefile.h"
+#include "limits/store.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/guc.h"
+
+#define STATE_FILE		PG_STAT_TMP_DIR "/pattyly_limits.state"
+#define STATE_FORMAT	1		/* grows with every change of what stands in the file */
+#define TRANCHE			"pattyly_limits"
+
+LimitStore	limit_store;
+
+static int	max_keys;
+static StateFile state_file;
+static shmem_request_hook_type previous_request_hook;
+static shmem_startup_hook_type previous_startup_hook;
+
+/* ---- what stands in the file ---- */
+
+static uint32
+stats_count(uint32 capacity)
+{
+	return Min(Max(capacity / 128, 32), 1024);
+}
+
+static uint32
+notes_count(uint32 capacity)
+{
+	return Min(Max(capacity / 256, 16), 1024);
+}
+
+static Size
+store_size(uint32 capacity)
+{
+	return TYPEALIGN(64, keytable_size(capacity)) +
+		stats_count(capacity) * sizeof(LimitStats) +
+		notes_count(capacity) * sizeof(LimitNote);
+}
+
+static int64 entry_load(const KeyTable *table, KeySlot slot, int64 now_us);
+
+static void
+attach_store(LimitStore *store, char *memory, uint32 capacity)
+{
+	LWLock	   *lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+
+	keytable_attach(&store->keys, memory, capacity, lock, entry_load);
+	memory += TYPEALIGN(64, keytable_size(capacity));
+	store->stats = (LimitStats *) memory;
+	store->n_stats = stats_count(capacity);
+	memory += store->n_stats * sizeof(LimitStats);
+	store->notes = (LimitNote *) memory;
+	store->n_notes = notes_count(capacity);
+}
+
+static LimitStats *
+claim_stats(LimitStore *store, uint64 owner)
+{
+	for (uint32 i = 0; i < store->n_stats; i++)
+	{
+		LimitStats *stats = &store->stats[(owner + i) % store->n_stats];
+		uint64		found = 0;
+
+		if (pg_atomic_compare_exchange_u64(&stats->owner, &found, owner) || found == owner)
+			return stats;
+	}
+	return NULL;
+}
+
+LimitStats *
+limit_stats_of(uint64 owner)
+{
+	return claim_stats(&limit_store, owner);
+}
+
+/* ---- entries ---- */
+
+uint32
+limit_spec_tag(const LimitSpec *spec)
+{
+	uint64		mix = (uint64) spec->per_us * UINT64CONST(0x9e3779b97f4a7c15);
+
+	mix = (mix ^ (mix >> 32) ^ spec->max_hits) * UINT64CONST(0xd6e8feb86659fd93);
+	mix = (mix ^ (mix >> 32) ^ spec->burst) * UINT64CONST(0xd6e8feb86659fd93);
+	mix = (mix ^ (mix >> 32) ^ spec->algorithm) * UINT64CONST(0xd6e8feb86659fd93);
+	return (uint32) (mix >> 32) | 1;
+}
+
+void
+limit_entry_spec(const KeyTable *table, KeySlot slot, uint32 word, LimitSpec *spec)
+{
+	const KeyDetail *detail = keytable_detail(table, slot);
+
+	spec->algorithm = (LimitAlgorithm) (word & ENTRY_ALGORITHM);
+	spec->per_us = detail->room64[1];
+	spec->max_hits = detail->room32;
+	spec->burst = spec->algorithm == LIMIT_GCRA ? detail->extra : detail->room32;
+}
+
+int
+limit_spec_extents(const LimitSpec *spec)
+{
+	if (spec->algorithm != LIMIT_SLIDING_LOG)
+		return 0;
+	return (spec->max_hits + KEY_CELLS - 1) / KEY_CELLS;
+}
+
+/* In a sliding_log entry, state a is the cell of the oldest hit and b the number of hits. */
+void
+limit_entry_log(const KeyTable *table, KeySlot slot, uint32 word, LimitLog *log)
+{
+	const KeyState *state = keytable_state(table, slot, word);
+	int			cells = keytable_extents(table, slot) * KEY_CELLS;
+
+	log->n = cells > 0 ? (int) Min(state->b, Min(cells, LIMIT_LOG_MAX)) : 0;
+	log->dropped = 0;
+	for (int i = 0; i < log->n; i++)
+		log->at_us[i] = *keytable_cell(table, keytable_detail(table, slot)->extra,
+									   (int) ((state->a + i) % cells));
+}
+
+/* Writes the hits where the ring has them, so that a kill before the commit harms no hit that stays. */
+void
+limit_entry_store_log(const KeyTable *table, KeySlot slot, uint32 word, KeySlot extents,
+					  const LimitLog *log, KeyState *spare)
+{
+	const KeyState *state = keytable_state(table, slot, word);
+	int			cells = 0;
+
+	for (KeySlot extent = extents; extent != 0; extent = keytable_entry(table, extent)->next)
+		cells += KEY_CELLS;
+	spare->a = (word & KEY_EXTENDED) ? (state->a + log->dropped) % cells : 0;
+	spare->b = log->n;
+	for (int i = 0; i < log->n; i++)
+		*keytable_cell(table, extents, (int) ((spare->a + i) % cells)) = log->at_us[i];
+}
+
+static bool
+entry_is_valid(const KeyTable *table, KeySlot slot)
+{
+	uint32		word = pg_atomic_read_u32(&keytable_entry(table, slot)->word);
+	const KeyState *state = keytable_state(table, slot, word);
+	LimitSpec	spec;
+
+	limit_entry_spec(table, slot, word, &spec);
+	if (keytable_entry(table, slot)->tag != limit_spec_tag(&spec) ||
+		spec.algorithm < LIMIT_GCRA || spec.algorithm > LIMIT_SLIDING_LOG || spec.per_us <= 0)
+		return false;
+	if ((word & KEY_EXTENDED) && spec.algorithm != LIMIT_SLIDING_LOG)
+		return false;
+	return state->a >= 0 && (spec.algorithm == LIMIT_SLIDING_WINDOW || state->b >= 0);
+}
+
+/* KeyLoad: units used; a blocked or an exhausted key stays. */
+static int64
+entry_load(const KeyTable *table, KeySlot slot, int64 now_us)
+{
+	static LimitLog log;
+	const KeyEntry *entry = keytable_entry(table, slot);
+	uint32		word = pg_atomic_read_u32(&unconstify(KeyEntry *, entry)->word);
+	const KeyState *kept = keytable_state(table, slot, word);
+	LimitUse	state = {kept->a, kept->b};
+	LimitSpec	spec;
+
+	if ((word & ENTRY_BLOCKED) && keytable_detail(table, slot)->room64[0] > now_us)
+		return KEY_PROTECTED;
+	if (entry->tag == 0)
+		return 0;
+	limit_entry_spec(table, slot, word, &spec);
+	if (spec.algorithm == LIMIT_SLIDING_LOG)
+		limit_entry_log(table, slot, word, &log);
+	limit_settle(&spec, &state, &log, now_us);
+	if (limit_is_exhausted(&spec, &state, &log, now_us))
+		return KEY_PROTECTED;
+	return limit_used(&spec, &state, &log, now_us);
+}
+
+/* ---- start and stop ---- */
+
+static void
+count_restored(LimitStore *store)
+{
+	store->restored = 0;
+	for (KeySlot slot = 1; slot <= store->keys.capacity; slot++)
+		if (pg_atomic_read_u32(&keytable_entry(&store->keys, slot)->word) & KEY_LIVE)
+			store->restored++;
+}
+
+static void
+recover_store(LimitStore *store)
+{
+	uint32		dropped = keytable_recover(&store->keys, clock_now_us(), entry_is_valid);
+
+	if (dropped > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("dropped %u damaged keys from the pattyly state file", dropped),
+				 errdetail("They were being written when a process or the machine died."),
+				 errhint("Nothing needs to be done; these keys start from zero.")));
+}
+
+/* The file was made under another pattyly.max_keys. */
+static void
+carry_over(LimitStore *store, const StateFile *old)
+{
+	LimitStore	from;
+
+	attach_store(&from, old->memory, old->capacity);
+	recover_store(&from);
+	keytable_copy(&store->keys, &from.keys, clock_now_us());
+	for (uint32 i = 0; i < from.n_stats; i++)
+	{
+		uint64		owner = pg_atomic_read_u64(&from.stats[i].owner);
+		LimitStats *stats = owner != 0 ? claim_stats(store, owner) : NULL;
+
+		if (stats != NULL)
+			memcpy(stats, &from.stats[i], sizeof(LimitStats));
+	}
+	memcpy(store->notes, from.notes, Min(store->n_notes, from.n_notes) * sizeof(LimitNote));
+}
+
+static void
+open_store(void)
+{
+	StateFile	old;
+
+	statefile_open(&state_file, STATE_FILE, STATE_FORMAT, max_keys, store_size(max_keys), &old);
+	attach_store(&limit_store, state_file.memory, max_keys);
+	if (state_file.origin == STATEFILE_NEW)
+		keytable_format(&limit_store.keys);
+	if (old.memory != NULL && old.size == store_size(old.capacity))
+		carry_over(&limit_store, &old);
+	statefile_publish(&state_file, STATE_FILE, &old);
+	limit_store.secret = state_file.secret;
+	limit_store.saved_at = state_file.saved_at;
+	limit_store.bytes = state_file.size + STATEFILE_HEADER_SIZE;
+}
+
+static void
+save_store(int code, Datum arg)
+{
+	/* After a crash the file is as good as memory, but not sealed. */
+	if (code == 0 && !IsUnderPostmaster)
+		statefile_save(&state_file, GetCurrentTimestamp());
+}
+
+static void
+startup_hook(void)
+{
+	if (previous_startup_hook)
+		previous_startup_hook();
+
+	/* The mapping outlives a crash of a backend; locks and links do not. */
+	if (!limit_store.ready)
+		open_store();
+	else
+		attach_store(&limit_store, state_file.memory, max_keys);
+	recover_store(&limit_store);
+	count_restored(&limit_store);
+	limit_store.ready = true;
+	if (!IsUnderPostmaster)
+		on_shmem_exit(save_store, (Datum) 0);
+}
+
+static void
+request_hook(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestNamedLWLockTranche(TRANCHE, 1);
+}
+
+void
+limit_store_init(void)
+{
+	DefineCustomIntVariable("pattyly.max_keys",
+							"Keys that the rate limiter remembers at most.",
+							"Each takes at most 128 bytes of memory and of disk.",
+							&max_keys,
+							100000, 100, 100000000,
+							PGC_POSTMASTER,
+							0,
+							NULL, NULL, NULL);
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_hook;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_hook;
+}
