@@ -32,6 +32,20 @@ TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 EXTRA_CLEAN = $(INSTALL_SQL) build tmp_regress tmp_isolation output_iso results log
 
+# These need no PGXS: they install what is missing first.
+.PHONY: demo test bench
+ifneq ($(filter demo test bench,$(MAKECMDGOALS)),)
+demo:
+	test/env/install demo
+	test/demo/run $(LOG)
+test:
+	test/env/install test
+	test/env/run-tests
+bench:
+	test/env/install bench
+	test/bench/run
+else
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -40,12 +54,6 @@ $(OBJS): $(wildcard src/*.h src/*/*.h) pattyly.control Makefile
 
 $(INSTALL_SQL): $(ROOM_SQL) pattyly.control Makefile
 	@mkdir -p sql
-	{ echo '\echo Use "CREATE EXTENSION pattyly" to load this file. \quit'; cat $(ROOM_SQL); } > $@
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION pattyly" to load this file. \quit'; cat $(ROOM_SQL); } > $@
 
-.PHONY: demo test bench
-demo:
-	test/demo/run $(LOG)
-test:
-	test/env/run-tests
-bench:
-	test/bench/run
+endif

@@ -135,16 +135,19 @@ gcra_give(const LimitSpec *spec, LimitUse *state, int64_t now_us, int64_t cost)
 			   gcra_debt(spec, state, now_us) - (wide) cost * spec->per_us);
 }
 
-/* Rounded up to the new fraction: a whole number of units stays exactly that. */
+/*
+ * Rounded up to the new fraction: a whole number of units stays exactly that.
+ * More than full must not be stored: the time to pay it back may not fit.
+ */
 static void
 gcra_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *state, int64_t now_us)
 {
-	wide		debt = gcra_debt(from, state, now_us);
-	wide		units = debt / from->per_us;
-	wide		part = debt % from->per_us;
+	wide		old = gcra_debt(from, state, now_us);
+	wide		units = old / from->per_us;
+	wide		part = old % from->per_us;
+	wide		debt = units * to->per_us + (part * to->per_us + from->per_us - 1) / from->per_us;
 
-	gcra_store(to, state, now_us,
-			   units * to->per_us + (part * to->per_us + from->per_us - 1) / from->per_us);
+	gcra_store(to, state, now_us, debt < gcra_full(to) ? debt : gcra_full(to));
 }
 
 /* ---- fixed_window and calendar_window ---- */

@@ -148,7 +148,7 @@ BEGIN
         RAISE EXCEPTION 'unknown preset "%"', coalesce(preset, 'NULL')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Presets are web-forms and api.';
     END IF;
-    SELECT count(pattyly.set_limit(p.name, p.max_hits, p.per, 'fixed_window')) INTO loaded
+    PERFORM pattyly.set_limit(p.name, p.max_hits, p.per, 'fixed_window')
     FROM (VALUES
         ('web-forms', 'contact',          3, interval '1 hour'),
         ('web-forms', 'register',         5, interval '1 hour'),
@@ -159,6 +159,7 @@ BEGIN
         ('api',       'api',            100, interval '15 minutes')
     ) AS p (preset, name, max_hits, per)
     WHERE p.preset = load_preset.preset;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
     RETURN loaded;
 END
 $$;

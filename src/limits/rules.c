@@ -6,13 +6,13 @@
 
 #include "access/htup_details.h"
 #include "commands/trigger.h"
+#include "common/int.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/config.h"
 #include "limits/rules.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
