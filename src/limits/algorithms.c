@@ -521,6 +521,7 @@ limit_take(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us
 {
 	if (spec->max_hits == 0 || cost <= 0)
 		return;
+	cost = min64(cost, LIMIT_MAX_HITS);
 	switch (spec->algorithm)
 	{
 		case LIMIT_GCRA:

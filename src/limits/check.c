@@ -187,7 +187,7 @@ convert_use(Part *part, int64 now_us)
 	LimitSpec	from;
 
 	limit_entry_spec(&limit_store.keys, part->slot, part->locked_word, &from);
-	if (from.algorithm == LIMIT_SLIDING_LOG && part->rule->spec.algorithm != LIMIT_SLIDING_LOG)
+	if (from.algorithm == LIMIT_SLIDING_LOG)
 		limit_entry_log(&limit_store.keys, part->slot, part->locked_word, part->log);
 	limit_convert(&from, &part->rule->spec, &part->use, part->log, now_us);
 	part->word = (part->word & ~ENTRY_ALGORITHM) | part->rule->spec.algorithm;
@@ -221,7 +221,7 @@ load_part(Part *part, const LimitKey *key, int64 now_us)
 	if (part->slot != 0)
 	{
 		tag = keytable_entry(&limit_store.keys, part->slot)->tag;
-		if (spec->algorithm == LIMIT_SLIDING_LOG)
+		if (spec->algorithm == LIMIT_SLIDING_LOG && tag == part->rule->tag)
 			limit_entry_log(&limit_store.keys, part->slot, part->locked_word, part->log);
 		else
 		{

@@ -40,6 +40,7 @@ const answer = (response) => ({
   status: response.status,
   reason: response.statusText,
   headers: Object.fromEntries(response.headers),
+  cookies: response.headers.getSetCookie(),
 })
 
 const textOf = async (stream) => Buffer.concat(await stream.toArray()).toString()

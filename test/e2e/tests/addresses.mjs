@@ -4,7 +4,7 @@ import http from 'node:http'
 import { once } from 'node:events'
 import { connect, freshAddress, rawRequest } from '../lib/clients.mjs'
 import { passed, refused } from '../lib/expect.mjs'
-import { configure } from '../lib/rules.mjs'
+import { configure, withSetting } from '../lib/rules.mjs'
 import { is } from '../lib/tap.mjs'
 
 const limit = 'by-address'
@@ -63,6 +63,33 @@ async function clientIp(gateway) {
   is(await told('2001:db8::1'), '2001:db8::1', 'client_ip() is the whole IPv6 address')
 }
 
+// pattyly.trusted_proxies and client_ip_header as other set-ups have them.
+async function otherProxies(gateways) {
+  const [gateway] = gateways
+  const ask = (db) => db.schema('pattyly').rpc('client_ip')
+  const told = async (peer, headers) => (await connect(gateway, { peer, headers }).send(ask)).data
+  await withSetting(gateways, 'pattyly.trusted_proxies', '10.255.0.0/16, 2001:db8:ffff::/48', async () => {
+    is(await told('10.255.0.1', { 'x-forwarded-for': '198.51.100.20' }), '198.51.100.20', 'networks: a trusted proxy is believed')
+    is(await told('203.0.113.60', { 'x-forwarded-for': '198.51.100.20' }), '203.0.113.60', 'networks: others are not')
+    is(
+      await told('10.255.0.1', { 'x-forwarded-for': '198.51.100.21, 198.51.100.20, 2001:db8:ffff::9' }),
+      '198.51.100.20',
+      'networks: a chain of trusted proxies ends at the first other address',
+    )
+    is(await told('10.255.0.1', { 'x-forwarded-for': 'nonsense' }), null, 'networks: what cannot be read is nobody')
+  })
+  await withSetting(gateways, 'pattyly.trusted_proxies', '2', async () => {
+    is(await told('10.255.0.1', { 'x-forwarded-for': '198.51.100.21, 198.51.100.20' }), '198.51.100.20', 'two proxies: the second from the right')
+    is(await told('10.255.0.1'), null, 'two proxies: a list that is too short is nobody')
+  })
+  await withSetting(gateways, 'pattyly.client_ip_header', 'CF-Connecting-IP', async () => {
+    is(await told('10.255.0.1', { 'cf-connecting-ip': '198.51.100.22' }), '198.51.100.22', 'another header')
+  })
+  await withSetting(gateways, 'pattyly.trusted_proxies', '0', async () => {
+    is(await told('10.255.0.1', { 'x-forwarded-for': '198.51.100.20' }), null, 'no proxy is trusted: a Unix socket has no address')
+  })
+}
+
 export default async function addresses({ direct, exposed }) {
   await configure({ [limit]: { max_hits: q } }, [{ path: '/notes', limits: [limit] }])
   await spoofed(direct)
@@ -70,4 +97,5 @@ export default async function addresses({ direct, exposed }) {
   await mapped(direct)
   await withoutProxy(direct)
   await clientIp(exposed)
+  await otherProxies([exposed, direct])
 }

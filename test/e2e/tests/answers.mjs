@@ -78,7 +78,24 @@ async function refuseAll(gateway) {
   is(answer.headers['retry-after'], undefined, 'limit 0: no Retry-After')
   is(answer.headers['ratelimit-policy'], '"closed";q=0;w=3600', 'limit 0: RateLimit-Policy')
   is(answer.headers.ratelimit, '"closed";r=0', 'limit 0: RateLimit')
-  is(JSON.parse(answer.text), refusal('Accès refusé.', 'closed: limited'), 'limit 0: the body')
+  is(JSON.parse(answer.text), refusal('Accès refusé.', 'closed: cost_exceeds_limit'), 'limit 0: the body')
+}
+
+// The names of limits are strings of RFC 9651 in the header, however odd they are.
+async function oddNames(gateway) {
+  const ask = (db) => db.from('notes').select()
+  const odd = `a"b\\c'd, e;r=99`
+  await configure({ [odd]: { max_hits: 2 } }, [{ path: '/notes', limits: [odd] }])
+  passed(await connect(gateway).send(ask), { limit: `a\\"b\\\\c'd, e;r=99`, q: 2, r: 1 }, 'a limit with an odd name')
+
+  const names = Array.from({ length: 16 }, (_, i) => `${i}`.padStart(2, '0').padEnd(63, '"'))
+  await configure(Object.fromEntries(names.map((name) => [name, { max_hits: 4294967295, per: '3650 days' }])), [
+    { path: '/notes', limits: names },
+  ])
+  const { status, headers } = await connect(gateway).send(ask)
+  const list = (item) => names.map((name) => `"${name.replaceAll('"', '\\"')}";${item}`).join(', ')
+  is([status, headers['ratelimit-policy']], [200, list('q=4294967295;w=315360000')], '16 limits with the longest names: RateLimit-Policy')
+  is(headers.ratelimit?.replace(/;t=\d+/g, ''), list('r=4294967294'), '16 limits with the longest names: RateLimit')
 }
 
 // On the real clock: who waits as long as Retry-After says is let in.
@@ -107,5 +124,6 @@ export default async function answers({ direct }) {
   await ownWords(direct)
   await inEnglish(direct)
   await refuseAll(direct)
+  await oddNames(direct)
   await waiting(direct)
 }

@@ -1,7 +1,7 @@
 // Whom a request is counted for: routes.keyed_by.
 import { connect, freshAddress } from '../lib/clients.mjs'
 import { passed, refused, told } from '../lib/expect.mjs'
-import { serviceToken, userToken } from '../lib/jwt.mjs'
+import { serviceToken, sign, userToken } from '../lib/jwt.mjs'
 import { configure } from '../lib/rules.mjs'
 import { between, is } from '../lib/tap.mjs'
 
@@ -26,6 +26,19 @@ async function byUser(gateway) {
   refused(await at(undefined, home), { limit, q: 2 }, 'user: nobody at the same address once more')
   passed(await at(undefined, office), { limit, q: 2, r: 1 }, 'user: nobody at another address')
   passed(await at(serviceToken, office), { limit, q: 2, r: 0 }, 'user: a service token has no user and counts by the address')
+}
+
+// Not every issuer of tokens is as tidy as Supabase Auth.
+async function oddSubjects(gateway) {
+  const limit = 'odd-subjects'
+  await keyedBy(limit, 'user')
+  const peer = freshAddress()
+  const as = (sub) => connect(gateway, { token: sign({ role: 'authenticated', sub }), peer }).send(ask)
+  passed(await as('auth0|1 é "\\'), { limit, q: 2, r: 1 }, 'user: a subject with odd letters')
+  passed(await as('auth0|1 é "\\'), { limit, q: 2, r: 0 }, 'user: the same subject')
+  passed(await as('x'.repeat(2000)), { limit, q: 2, r: 1 }, 'user: a long subject')
+  passed(await as(''), { limit, q: 2, r: 1 }, 'user: an empty subject is none, the address counts')
+  passed(await as(null), { limit, q: 2, r: 0 }, 'user: null is none, the address counts')
 }
 
 async function byAddressAndUser(gateway) {
@@ -84,6 +97,7 @@ async function severalLimits(gateway) {
 
 export default async function keys({ direct }) {
   await byUser(direct)
+  await oddSubjects(direct)
   await byAddressAndUser(direct)
   await byHeader(direct)
   await severalLimits(direct)

@@ -117,6 +117,9 @@ async function lists(gateway) {
   is([denied.status, denied.reason, denied.headers['retry-after']], [429, 'Too Many Requests', undefined], 'deny: refused, no waiting helps')
   is(JSON.parse(denied.text), refusal('Accès refusé.', 'denied'), 'deny: the body')
   is((await readOther('192.0.2.1')).status, 429, 'deny without a limit: under every limit')
+  const price = (db) => db.rpc('quote_price', { product: 'tea' })
+  is((await connect(gateway, { peer: '192.0.2.1' }).send(price)).status, 429, 'deny without a limit: where there is no route, too')
+  is((await connect(gateway, { peer: '192.0.2.16' }).send(price)).status, 200, 'where there is no route others pass')
   is((await from(gateway, '::ffff:192.0.2.1')).status, 429, 'deny: the mapped address, too')
   is((await from(gateway, '192.0.2.16')).status, 200, 'deny: not the next network')
 

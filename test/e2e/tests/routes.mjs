@@ -89,9 +89,30 @@ async function unlisted(gateway) {
   is((await rawRequest(gateway, '/')).status, 200, 'the API description is served')
 }
 
+// What PostgREST answers before it calls any pre-request function.
+async function notReached(gateway) {
+  const limit = 'unreached'
+  await configure({ [limit]: { max_hits: 1 } }, [{ path: '*', limits: [limit] }])
+  const peer = freshAddress()
+  uncounted(await rawRequest(gateway, '/notes', { method: 'OPTIONS', peer }), 'OPTIONS')
+  const badToken = { authorization: 'Bearer x.y.z' }
+  uncounted(await rawRequest(gateway, '/notes', { headers: badToken, peer }), 'a bad token', 401)
+  uncounted(await rawRequest(gateway, '/no_such_table', { peer }), 'a path that leads nowhere', 404)
+  passed(await rawRequest(gateway, '/notes', { peer }), { limit, q: 1, r: 0 }, 'the first request that PostgREST runs')
+}
+
+// A mistake of the administrator's is an error, not an open door.
+async function unknownLimit(gateway) {
+  await configure({}, [{ path: '/notes', limits: ['no-such-limit'] }])
+  const { status, text } = await rawRequest(gateway, '/notes')
+  is([status, JSON.parse(text).code], [400, '42704'], 'a route to an unknown limit')
+}
+
 export default async function routes({ direct }) {
   await noWayAround(direct)
   await methods(direct)
   await precedence(direct)
+  await notReached(direct)
+  await unknownLimit(direct)
   await unlisted(direct)
 }
