@@ -78,7 +78,7 @@ struct KeyTable
 	KeyEntry   *entries;		/* [slot - 1] */
 	KeyDetail  *details;		/* [slot - 1] */
 	uint32		capacity;
-	uint32		bucket_mask;
+	uint32		buckets;
 	LWLock	   *lock;			/* the table lock */
 	KeyLoad		load;
 };

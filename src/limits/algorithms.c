@@ -544,6 +544,34 @@ limit_take(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us
 	}
 }
 
+static int64_t
+gcra_hit(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost)
+{
+	wide		full = gcra_full(spec);
+	wide		debt = gcra_debt(spec, use, now_us);
+	int64_t		remaining;
+
+	if (debt > full)
+		debt = full;
+	remaining = div_floor(full - debt, spec->per_us);
+	gcra_store(spec, use, now_us, cost <= remaining ? debt + (wide) cost * spec->per_us : debt);
+	return remaining;
+}
+
+int64_t
+limit_hit(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost)
+{
+	int64_t		remaining;
+
+	if (spec->algorithm == LIMIT_GCRA && spec->max_hits > 0)
+		return gcra_hit(spec, use, now_us, cost);
+	limit_settle(spec, use, NULL, now_us);
+	remaining = limit_remaining(spec, use, NULL, now_us);
+	if (cost <= remaining)
+		limit_take(spec, use, NULL, now_us, cost);
+	return remaining;
+}
+
 void
 limit_give(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us, int64_t cost)
 {

@@ -115,6 +115,13 @@ extern int64_t limit_retry_us(const LimitSpec *spec, const LimitUse *state, cons
 extern void limit_judge(const LimitSpec *spec, const LimitUse *state, const LimitLog *log,
 						int64_t now_us, int64_t cost, LimitVerdict *verdict);
 
+/*
+ * Settles, and uses cost units if they pass; for all but sliding_log.  Returns
+ * what limit_remaining() would have returned before: the cost passed when it is
+ * no more.  The hot path in one call.
+ */
+extern int64_t limit_hit(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost);
+
 /* Uses cost units, at most up to full where the algorithm has no room for more. */
 extern void limit_take(const LimitSpec *spec, LimitUse *state, LimitLog *log,
 					   int64_t now_us, int64_t cost);

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "core/fault.h"
 #include "limits/check.h"
 #include "limits/label.h"
 #include "limits/lists.h"
@@ -548,6 +549,27 @@ count_call(const LimitCall *call, const LimitResult *results, int n, bool all_al
 }
 
 static void
+result_of_hit(const LimitCall *call, const LimitRule *rule, const LimitUse *use, int64 remaining,
+			  LimitResult *result)
+{
+	bool		passes = call->cost <= remaining;
+
+	result->rule = rule;
+	result->allowed = passes || rule->mode != LIMIT_ENFORCE;
+	result->existed = true;
+	result->unknown = false;
+	result->reason = passes ? REASON_NONE :
+		call->cost > limit_capacity(&rule->spec) ? REASON_COST : REASON_LIMITED;
+	result->remaining = passes ? remaining - call->cost : remaining;
+	result->retry_us = 0;
+	if (call->allow_only)
+		return;
+	result->reset_us = limit_reset_us(&rule->spec, use, NULL, call->now_us);
+	if (result->reason == REASON_LIMITED)
+		result->retry_us = limit_retry_us(&rule->spec, use, NULL, call->now_us, call->cost);
+}
+
+static void
 note_block(SipHash hash, const char *reason)
 {
 	LimitNote  *note = NULL;
@@ -593,6 +615,62 @@ limit_note_of(SipHash hash)
 	return reason ? pstrdup(reason) : NULL;
 }
 
+static inline bool
+is_plain_hit(const LimitCall *call, const LimitKey *key, const LimitRule *rule)
+{
+	return call->operation == LIMIT_CHECK && call->cost > 0 && rule->mode != LIMIT_OFF &&
+		!key->is_address && rule->spec.max_hits > 0 &&
+		rule->spec.algorithm != LIMIT_SLIDING_LOG;
+}
+
+/*
+ * The hot path: one limit that counts a key it knows, in a few steps of its own.
+ * Everything else (a list, a block, a changed rule, several limits, a refusal
+ * that has consequences) is left, untouched, to the general way: false.
+ */
+static bool
+run_known_key(const LimitCall *call, const LimitKey *key, const LimitRule *rule,
+			  LimitResult *result)
+{
+	const KeyTable *table = &limit_store.keys;
+	SipHash		hash = limit_key_hash(rule, key);
+	KeySlot		slot = keytable_find(table, hash);
+	const KeyState *state;
+	KeyState   *spare;
+	LimitUse	use;
+	uint32		word;
+	int64		remaining;
+
+	if (slot == 0 || !keytable_lock(table, slot, hash, &word))
+		return false;
+	if (unlikely(keytable_entry(table, slot)->tag != rule->tag || (word & ENTRY_BLOCKED)))
+	{
+		keytable_unlock(table, slot, word);
+		return false;
+	}
+	state = keytable_state(table, slot, word);
+	use.a = state->a;
+	use.b = state->b;
+	remaining = limit_hit(&rule->spec, &use, call->now_us, call->cost);
+	if (unlikely(call->cost > remaining))
+	{
+		keytable_unlock(table, slot, word);
+		if (rule->count_denied || rule->block_us > 0)
+			return false;
+		limit_settle(&rule->spec, &use, NULL, call->now_us);
+	}
+	else
+	{
+		spare = keytable_spare_state(table, slot, word);
+		spare->a = use.a;
+		spare->b = use.b;
+		fault_point("keytable_before_commit");
+		keytable_unlock(table, slot, word ^ KEY_SECOND);
+	}
+	result_of_hit(call, rule, &use, remaining, result);
+	return true;
+}
+
 bool
 limits_run(const LimitCall *call, const LimitKey *key, const LimitRule *const *rules, int n,
 		   LimitResult *results)
@@ -603,6 +681,12 @@ limits_run(const LimitCall *call, const LimitKey *key, const LimitRule *const *r
 	bool		all_allowed = true;
 
 	Assert(limit_store.ready && n <= LIMITS_PER_CALL);
+	if (likely(n == 1 && is_plain_hit(call, key, rules[0])) &&
+		likely(run_known_key(call, key, rules[0], results)))
+	{
+		count_call(call, results, 1, results[0].allowed);
+		return true;
+	}
 	for (int i = 0; i < n; i++)
 	{
 		Part	   *part = &all[n_parts];

@@ -47,6 +47,7 @@ StaticAssertDecl(sizeof(Network) == 18, "a Network is hashed as bytes");
 
 typedef struct NetworkLists
 {
+	bool		any;
 	HTAB	   *networks;
 	bool		v4[33];			/* prefix lengths that occur */
 	bool		v6[129];
@@ -81,6 +82,7 @@ add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 	bool		isnull;
 	bool		found;
 
+	lists->any = true;
 	read_network(tuple, desc, &network);
 	value = heap_getattr(tuple, COLUMN_ACTION, desc, &isnull);
 	row->action = strcmp(TextDatumGetCString(value), "allow") == 0 ? LIST_ALLOW : LIST_DENY;
@@ -127,7 +129,7 @@ limit_lists_catch_up(void)
 bool
 limit_lists_any(void)
 {
-	return hash_get_num_entries(((NetworkLists *) list_table.data)->networks) > 0;
+	return ((NetworkLists *) list_table.data)->any;
 }
 
 /* Of one network, the row that names the limit is the more specific one. */

@@ -292,7 +292,7 @@ limit_store_init(void)
 							"Keys that the rate limiter remembers at most.",
 							"Each takes at most 128 bytes of memory and of disk.",
 							&max_keys,
-							100000, 100, 100000000,
+							200000, 100, 100000000,
 							PGC_POSTMASTER,
 							0,
 							NULL, NULL, NULL);

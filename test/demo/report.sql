@@ -71,11 +71,14 @@ SELECT route, (SELECT string_agg(l.name || ': ' || pg_temp.budget(l), ' and ' OR
        round(100.0 * count(*) FILTER (WHERE state <> 'admitted') / count(*), 1) AS "%"
 FROM result GROUP BY route, limits ORDER BY refused DESC, requests DESC, route;
 
+SELECT count(*) > 0 AS refusals FROM result WHERE state = 'limited' \gset
+\if :refusals
 \qecho '# WHO WAS LIMITED'
 SELECT key, limit_name AS "limit", count(*) AS refused, (SELECT count(*) FROM result AS a WHERE a.key = r.key) AS "of",
        pg_temp.clock(to_timestamp(min(at_s))) AS "first refused", pg_temp.clock(to_timestamp(max(return_s))) AS "may return",
        pg_temp.who((array_agg(agent ORDER BY n))[1]) AS who
 FROM result AS r WHERE state = 'limited' GROUP BY key, limit_name ORDER BY refused DESC, key LIMIT 10;
+\endif
 
 SELECT count(*) > 0 AS listed FROM result JOIN pattyly.ip_list ON address <<= network \gset
 \if :listed
@@ -86,7 +89,6 @@ FROM result CROSS JOIN LATERAL (
 ) AS i GROUP BY i.network, i.action, i.note ORDER BY i.network;
 \endif
 
-SELECT count(*) > 0 AS refusals FROM result WHERE state = 'limited' \gset
 \if :refusals
 \qecho '# ONE REFUSAL, AS THE CLIENT GETS IT'
 \t on

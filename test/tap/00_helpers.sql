@@ -32,3 +32,35 @@ CREATE FUNCTION tests.vectors(path text) RETURNS jsonb
 LANGUAGE sql AS $$
 	SELECT pg_read_file(current_setting('tests.top') || '/' || path)::jsonb
 $$;
+
+-- Freezes the clock that long after 2030-01-01 00:00 UTC (in the session, unless a transaction says otherwise by
+-- rolling back), and runs it again: tests.at(NULL).
+CREATE FUNCTION tests.at(since_start interval, start timestamptz DEFAULT '2030-01-01 00:00+00') RETURNS void
+LANGUAGE sql AS $$
+	SELECT set_config('pattyly.frozen_clock', coalesce((start + since_start)::text, ''), false)
+$$;
+
+-- A pattyly.limit_result in words, with times counted from the frozen clock:
+--   yes, 4 of 5 left, full in 00:00:01
+--   no, 0 of 5 left, full in 00:00:05, retry in 00:00:01 (1 s): limited
+CREATE FUNCTION tests.said(result anyelement) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+	clock timestamptz := current_setting('pattyly.frozen_clock');
+BEGIN
+	RETURN format('%s, %s of %s left', CASE result.allowed WHEN true THEN 'yes' WHEN false THEN 'no' ELSE 'NULL' END,
+			result.remaining, result.max_hits)
+		|| coalesce(', full in ' || (result.reset_at - clock), '')
+		|| coalesce(', retry in ' || (result.retry_at - clock), '')
+		|| coalesce(format(' (%s s)', result.retry_after), '')
+		|| coalesce(': ' || result.reason, '');
+END
+$$;
+
+-- How many of so many calls pass, all of cost 1: tests.passed('name', 'key', 100).
+CREATE FUNCTION tests.passed(limit_name text, key text, calls integer) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN (SELECT count(*) FILTER (WHERE pattyly.allow(limit_name, key)) FROM generate_series(1, calls));
+END
+$$;

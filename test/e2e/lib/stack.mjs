@@ -118,18 +118,21 @@ function addHop(claimed, peer, ownLine) {
 
 // What a gateway in front of PostgREST does. On loopback every peer is 127.0.0.1, so the test says in x-test-peer for
 // whom a request stands; that header goes no further.
-function forward(socketPath, request, response) {
+async function forward(socketPath, request, response) {
   const { 'x-test-peer': peer = request.socket.remoteAddress, 'x-test-own-line': ownLine, ...headers } = request.headers
   headers['x-forwarded-for'] = addHop(headers['x-forwarded-for'], peer, ownLine !== undefined)
+  const path = request.url.replace(/^\/rest\/v1/, '')
+  // PostgREST may answer and hang up without reading a body, so it is sent in one piece, on a connection of its own.
+  const body = Buffer.concat(await request.toArray())
   const onward = http.request(
-    { socketPath, method: request.method, path: request.url.replace(/^\/rest\/v1/, ''), headers },
+    { socketPath, method: request.method, path, headers: { ...headers, connection: 'close' }, agent: false },
     (answer) => {
       response.writeHead(answer.statusCode, answer.statusMessage, answer.rawHeaders)
       answer.pipe(response)
     },
   )
   onward.on('error', (error) => response.writeHead(502).end(error.message))
-  request.pipe(onward)
+  onward.end(body)
 }
 
 export async function startGateway(socketPath) {

@@ -97,7 +97,7 @@ async function notReached(gateway) {
   uncounted(await rawRequest(gateway, '/notes', { method: 'OPTIONS', peer }), 'OPTIONS')
   const badToken = { authorization: 'Bearer x.y.z' }
   uncounted(await rawRequest(gateway, '/notes', { headers: badToken, peer }), 'a bad token', 401)
-  uncounted(await rawRequest(gateway, '/no_such_table', { peer }), 'a path that leads nowhere', 404)
+  uncounted(await rawRequest(gateway, '/rpc/no_such_function', { peer }), 'a function that is not there', 404)
   passed(await rawRequest(gateway, '/notes', { peer }), { limit, q: 1, r: 0 }, 'the first request that PostgREST runs')
 }
 
