@@ -47,6 +47,11 @@
 #include "varatt.h"
 #endif
 
+/* 18 put this before the declaration. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* A small number of this backend's own, from 0. */
 #if PG_VERSION_NUM >= 170000
 #define compat_backend_number() ((uint32) MyProcNumber)

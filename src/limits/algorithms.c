@@ -92,7 +92,7 @@ gcra_settle(const LimitSpec *spec, LimitUse *state, int64_t now_us)
 {
 	wide		debt = gcra_debt(spec, state, now_us);
 
-	if (debt == 0)
+	if (debt == 0 || spec->max_hits == 0)
 		state->a = state->b = 0;
 	else if (debt > gcra_full(spec))
 		gcra_store(spec, state, now_us, gcra_full(spec));

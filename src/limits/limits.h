@@ -52,7 +52,7 @@ extern void limits_check(LimitCall *call, LimitKey *key, const LimitRule *const 
 						 LimitResult *results);
 
 /* Raises what tells the caller that he was refused; see prerequest.c. */
-extern void limits_raise_refusal(const LimitResult *results, int n, int64 now_us) pg_attribute_noreturn();
+pg_noreturn extern void limits_raise_refusal(const LimitResult *results, int n, int64 now_us);
 
 /* "Retry-After" of a result in seconds, or NO_RETRY. */
 extern int64 limits_retry_after_s(const LimitResult *result, int64 now_us);

@@ -52,7 +52,7 @@ BEGIN
 			result.remaining, result.max_hits)
 		|| coalesce(', full in ' || (result.reset_at - clock), '')
 		|| coalesce(', retry in ' || (result.retry_at - clock), '')
-		|| coalesce(format(' (%s s)', result.retry_after), '')
+		|| coalesce(' (' || result.retry_after || ' s)', '')
 		|| coalesce(': ' || result.reason, '');
 END
 $$;
