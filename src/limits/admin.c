@@ -300,7 +300,8 @@ count_keys_by_rule(int n_rules)
 static void
 put_stats(ReturnSetInfo *rsinfo, const LimitRule *rule, int64 keys)
 {
-	LimitStats *stats = rule->stats;
+	LimitStats *stats = rule->stats != NULL &&
+		pg_atomic_read_u64(&rule->stats->owner) == rule->owner ? rule->stats : NULL;
 	Datum		values[8] = {0};
 	bool		nulls[8] = {0};
 

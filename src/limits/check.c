@@ -530,7 +530,8 @@ count_call(const LimitCall *call, const LimitResult *results, int n, bool all_al
 		const LimitResult *result = &results[i];
 		LimitStats *stats = result->rule->stats;
 
-		if (stats == NULL || result->rule->mode == LIMIT_OFF)
+		if (stats == NULL || result->rule->mode == LIMIT_OFF ||
+			pg_atomic_read_u64(&stats->owner) != result->rule->owner)
 			continue;
 		if (result->reason == REASON_NONE)
 		{

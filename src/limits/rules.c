@@ -158,13 +158,7 @@ identify_named(LimitRule *rule)
 	identity[0] = 'n';
 	strlcpy(identity + 1, rule->name, LIMIT_NAME_SIZE);
 	derive_identity(rule, identity, strlen(identity));
-	rule->stats = limit_stats_of(rule->owner);
-	if (rule->stats == NULL)
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("statistics of rate limit \"%s\" are not counted", rule->name),
-				 errdetail("There is room for the statistics of %u limits.", limit_store.n_stats),
-				 errhint("Raise pattyly.max_keys and restart the server.")));
+	rule->stats = limit_stats_claim(rule->owner);
 }
 
 static void

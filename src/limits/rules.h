@@ -32,7 +32,7 @@ typedef struct LimitRule
 	char	   *message;		/* NULL: the language's default */
 	SipHash		secret;			/* keys the hash of this rule's keys */
 	uint64		owner;			/* marks this rule's entries and statistics */
-	LimitStats *stats;			/* NULL when not counted */
+	LimitStats *stats;			/* NULL for a limit without a rule */
 	int			place;			/* among the rules, by name */
 } LimitRule;
 

@@ -68,24 +68,46 @@ attach_store(LimitStore *store, char *memory, uint32 capacity)
 	store->n_notes = notes_count(capacity);
 }
 
+/* Table lock held. */
 static LimitStats *
-claim_stats(LimitStore *store, uint64 owner)
+find_or_take_stats(LimitStore *store, uint64 owner)
 {
+	LimitStats *oldest = &store->stats[0];
+
 	for (uint32 i = 0; i < store->n_stats; i++)
 	{
 		LimitStats *stats = &store->stats[(owner + i) % store->n_stats];
-		uint64		found = 0;
+		uint64		found = pg_atomic_read_u64(&stats->owner);
 
-		if (pg_atomic_compare_exchange_u64(&stats->owner, &found, owner) || found == owner)
+		if (found == owner)
 			return stats;
+		if (found == 0 || pg_atomic_read_u64(&stats->read_us) < pg_atomic_read_u64(&oldest->read_us))
+			oldest = stats;
+		if (found == 0)
+			break;
 	}
-	return NULL;
+	pg_atomic_write_u64(&oldest->owner, 0);
+	pg_atomic_write_u64(&oldest->allowed, 0);
+	pg_atomic_write_u64(&oldest->denied, 0);
+	pg_atomic_write_u64(&oldest->shadow_denied, 0);
+	pg_atomic_write_u64(&oldest->near, 0);
+	pg_atomic_write_u64(&oldest->blocked, 0);
+	pg_atomic_write_u64(&oldest->last_denied_us, 0);
+	pg_write_barrier();
+	pg_atomic_write_u64(&oldest->owner, owner);
+	return oldest;
 }
 
 LimitStats *
-limit_stats_of(uint64 owner)
+limit_stats_claim(uint64 owner)
 {
-	return claim_stats(&limit_store, owner);
+	LimitStats *stats;
+
+	LWLockAcquire(limit_store.keys.lock, LW_EXCLUSIVE);
+	stats = find_or_take_stats(&limit_store, owner);
+	pg_atomic_write_u64(&stats->read_us, clock_from_timestamp(GetCurrentTimestamp()));
+	LWLockRelease(limit_store.keys.lock);
+	return stats;
 }
 
 /* ---- entries ---- */
@@ -226,10 +248,9 @@ carry_over(LimitStore *store, const StateFile *old)
 	for (uint32 i = 0; i < from.n_stats; i++)
 	{
 		uint64		owner = pg_atomic_read_u64(&from.stats[i].owner);
-		LimitStats *stats = owner != 0 ? claim_stats(store, owner) : NULL;
 
-		if (stats != NULL)
-			memcpy(stats, &from.stats[i], sizeof(LimitStats));
+		if (owner != 0)
+			memcpy(find_or_take_stats(store, owner), &from.stats[i], sizeof(LimitStats));
 	}
 	memcpy(store->notes, from.notes, Min(store->n_notes, from.n_notes) * sizeof(LimitNote));
 }

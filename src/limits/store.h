@@ -21,17 +21,20 @@
 #define ENTRY_AUTO_BLOCKED	((uint32) 0x10)	/* by block_for, not by an administrator */
 /* 0x0020 to 0x1fff: the label, see label.h */
 
-/* Counters of one rule; numbers only grow.  The slot is claimed once and never freed. */
+/*
+ * Counters of one rule; numbers only grow.  Who counts compares the owner first:
+ * when slots run out, the rule that nobody has read for longest loses its own.
+ */
 typedef struct LimitStats
 {
-	pg_atomic_uint64 owner;		/* 0 is a free slot */
+	pg_atomic_uint64 owner;		/* table lock to change; 0 is a free slot */
 	pg_atomic_uint64 allowed;
 	pg_atomic_uint64 denied;
 	pg_atomic_uint64 shadow_denied;
 	pg_atomic_uint64 near;
 	pg_atomic_uint64 blocked;
 	pg_atomic_uint64 last_denied_us;
-	uint64		unused;
+	pg_atomic_uint64 read_us;	/* when a backend last read the rule */
 } LimitStats;
 
 StaticAssertDecl(sizeof(LimitStats) == 64, "the layout of a state file is fixed");
@@ -64,8 +67,8 @@ extern LimitStore limit_store;
 /* _PG_init while preloading, and only then. */
 extern void limit_store_init(void);
 
-/* The counters of a rule, claimed at first use; NULL when all are taken. */
-extern LimitStats *limit_stats_of(uint64 owner);
+/* The counters of a rule, claimed when a backend reads the rule. */
+extern LimitStats *limit_stats_claim(uint64 owner);
 
 /* The spec an entry was last counted under; its entry is locked. */
 extern void limit_entry_spec(const KeyTable *table, KeySlot slot, uint32 word, LimitSpec *spec);
