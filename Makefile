@@ -37,7 +37,7 @@ EXTRA_CLEAN = $(INSTALL_SQL) build tmp_regress tmp_isolation output_iso results 
 ifneq ($(filter demo test bench,$(MAKECMDGOALS)),)
 demo:
 	test/env/install demo
-	test/demo/run $(LOG)
+	test/demo/run $(if $(LOG),"$(LOG)")
 test:
 	test/env/install test
 	test/env/run-tests

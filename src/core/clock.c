@@ -43,7 +43,7 @@ check_frozen_clock(char **newval, void **extra, GucSource source)
 	TimestampTz at;
 	int64	   *us;
 
-	us = malloc(sizeof(int64));
+	us = guc_malloc(LOG, sizeof(int64));
 	if (us == NULL)
 		return false;
 	*us = 0;
@@ -51,7 +51,7 @@ check_frozen_clock(char **newval, void **extra, GucSource source)
 	{
 		if (!parse_timestamptz(*newval, &at) || clock_from_timestamp(at) <= 0)
 		{
-			free(us);
+			guc_free(us);
 			GUC_check_errdetail("The value must be empty or an absolute time after 1970.");
 			GUC_check_errhint("Write it like \"2026-01-31 12:00:00+00\".");
 			return false;

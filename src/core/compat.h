@@ -47,6 +47,12 @@
 #include "varatt.h"
 #endif
 
+/* What a check hook leaves in *extra: malloc'ed up to 15, in a memory context since. */
+#if PG_VERSION_NUM < 160000
+#define guc_malloc(elevel, size) malloc(size)
+#define guc_free(pointer) free(pointer)
+#endif
+
 /* 18 put this before the declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))

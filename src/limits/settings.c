@@ -74,7 +74,7 @@ check_trusted_proxies(char **newval, void **extra, GucSource source)
 
 	for (const char *c = *newval; *c != '\0'; c++)
 		most += *c == ',';
-	proxies = malloc(offsetof(TrustedProxies, networks) + most * sizeof(Network));
+	proxies = guc_malloc(LOG, offsetof(TrustedProxies, networks) + most * sizeof(Network));
 	if (proxies == NULL)
 		return false;
 	proxies->hops = 0;
@@ -82,7 +82,7 @@ check_trusted_proxies(char **newval, void **extra, GucSource source)
 	if (**newval != '\0' && !is_number(*newval, &proxies->hops) &&
 		!parse_networks(*newval, proxies))
 	{
-		free(proxies);
+		guc_free(proxies);
 		GUC_check_errdetail("The value is neither a number from 0 to 100 nor a list of networks.");
 		GUC_check_errhint("Write the number of proxies before PostgREST, such as 1, or their networks, such as \"10.0.0.0/8, 2001:db8::/32\".");
 		return false;

@@ -17,7 +17,7 @@ our @EXPORT = qw(
   $T0 later @ALGORITHMS
   new_server at run_at error_of wait_for_restart wait_until
   log_mark log_since complaints
-  kill_server background_bench finish_bench bench_count
+  kill_server clock_option background_bench finish_bench bench_count
   has_fault_points on_every_algorithm
 );
 
@@ -162,16 +162,20 @@ sub _children_of
 	return @children;
 }
 
-# pgbench in the background, each transaction one SQL statement; it ends by itself when the server does.
+# For clients that cannot set the clock themselves, as PGOPTIONS.
+sub clock_option { my ($time) = @_; return "-c pattyly.frozen_clock=" . $time =~ s/ /\\ /gr }
+
+# pgbench in the background, with the clock stopped; it ends by itself when the server does.
 sub background_bench
 {
-	my ($node, $options, $script) = @_;
+	my ($node, $time, $options, $script) = @_;
 	my $file = $node->basedir . '/bench-' . ++$main::bench_number . '.sql';
 	my $bench = { out => '', err => '' };
 
 	append_to_file($file, $script);
 	local $ENV{PGHOST} = $node->host;
 	local $ENV{PGPORT} = $node->port;
+	local $ENV{PGOPTIONS} = clock_option($time);
 	$bench->{run} = IPC::Run::start(
 		[ 'pgbench', '-n', split(/\s+/, $options), '-f', $file, 'postgres' ],
 		'<', \undef, '>', \$bench->{out}, '2>', \$bench->{err},

@@ -81,13 +81,18 @@ sub dying_before_commit
 	is(used('fresh')->{$algorithm}, 5, 'a fresh key: counts from zero');
 }
 
-# A fresh key also needs its detail, so its first hit goes through the journal.
+# A fresh key also needs its detail, so its first hit goes through the journal. A sliding_log gets its extra storage
+# first, in a step of its own, and dies in that.
 sub dying_amid_first_hit
 {
 	my ($algorithm) = @_;
+	my $counted = $algorithm eq 'sliding_log' ? 0 : 4;
+
 	is(die_at('keytable_amid_commit', "SELECT pattyly.allow('$algorithm', 'newborn', 4)"), '', 'the log has no complaint');
-	is(used('newborn')->{$algorithm}, 4, 'what was in the journal is counted, once');
-	is(at($node, $T0, "SELECT key FROM pattyly.top_keys('$algorithm') WHERE key = 'newborn'"), 'newborn', 'the key has its name');
+	is(used('newborn')->{$algorithm}, $counted, 'what was in the journal is counted, once');
+	at($node, $T0, "SELECT pattyly.allow('$algorithm', 'newborn')");
+	is(at($node, $T0, "SELECT key, used FROM pattyly.top_keys('$algorithm') WHERE key = 'newborn'"),
+		'newborn|' . ($counted + 1), 'the key has its name and counts on');
 }
 
 SKIP:
@@ -114,19 +119,20 @@ SKIP:
 		is_deeply(used('many'), all(5), 'before: counted under none');
 		is(die_at('keytable_amid_commit', "SELECT pattyly.check_limits($all_names, 'many fresh', 3)"), '', 'fresh keys: no complaint');
 		my $fresh = used('many fresh');
-		is_deeply($fresh, all($fresh->{gcra}), 'fresh keys: counted under all or none');
+		is_deeply($fresh, all($fresh->{gcra} ? 3 : 0), 'fresh keys: counted under all or none');
 	};
 
 	# Hits that others were told of before the death stand, though the journal names the same keys.
 	subtest 'a replayed journal does not undo what others counted' => sub {
-		my $bench = background_bench($node, '-c 4 -T 20', "SELECT pattyly.check_limits($all_names, 'k' || random(1, 3000)::int);\n"
-			=~ s/random\(1, 3000\)/(1 + 2999 * random())/r);
-		wait_until('the others are at work', sub { at($node, $T0, q{SELECT allowed > 500 FROM pattyly.limit_stats WHERE limit_name = 'gcra'}) eq 't' });
-		
-		is(die_at('keytable_amid_commit', "SELECT pattyly.check_limits($all_names, 'k' || k) FROM generate_series(1, 3000) k"), '', 'no complaint');
+		my $bench = background_bench($node, $T0, '-c 4 -T 20',
+			"\\set n random(1, 2000)\nSELECT pattyly.check_limits($all_names, 'k' || :n);\n");
+		wait_until('the others are at work', sub {
+			at($node, $T0, q{SELECT coalesce(sum(used), 0) > 1000 FROM pattyly.top_keys('gcra', 10000) WHERE key ~ '^k\d'}) eq 't'
+		});
+		is(die_at('keytable_amid_commit', "SELECT pattyly.check_limits($all_names, 'k' || k) FROM generate_series(1, 2000) k"), '', 'no complaint');
 		my $answered = finish_bench($bench);
 		my %sum = map { split /\|/ } split /\n/, at($node, $T0, q{
-			SELECT limit_name, sum(used) FROM pattyly.top_keys(NULL, 100000) WHERE key LIKE 'k%' AND key NOT IN ('known') GROUP BY 1});
+			SELECT limit_name, sum(used) FROM pattyly.top_keys(NULL, 100000) WHERE key ~ '^k\d' GROUP BY 1});
 		my $least = (sort { $a <=> $b } values %sum)[0];
 		is_deeply(\%sum, all($least), "every algorithm counted the same ($least)");
 		cmp_ok($least, '>=', $answered, "every answered check is counted ($answered)");
@@ -142,10 +148,8 @@ sub bench_script { my ($algorithm, $prefix) = @_; return "\\set n random(1, 2500
 sub counting_until
 {
 	my ($prefix, $end) = @_;
-	local $ENV{PGOPTIONS} = "-c pattyly.frozen_clock='$T0'" =~ s/ (?=\d\d:)/\\ /r;
-	my %bench = map { $_ => background_bench($node, '-c 2 -T 20', bench_script($_, $prefix)) } @ALGORITHMS;
+	my %bench = map { $_ => background_bench($node, $T0, '-c 2 -T 20', bench_script($_, $prefix)) } @ALGORITHMS;
 
-	delete $ENV{PGOPTIONS};
 	for my $algorithm (@ALGORITHMS)
 	{
 		wait_until("the bench of $algorithm is at work", sub {

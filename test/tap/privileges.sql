@@ -1,0 +1,284 @@
+-- Who may do what. Nobody but the owner of the extension, until grant_api(); then exactly the bundle of each role, until
+-- revoke_api(). Seen three ways: by trying, by has_*_privilege over all there is in the schema (so that a new function
+-- cannot be forgotten here), and for the settings.
+--
+-- The owner is no superuser, as on Supabase: the extension is trusted, its objects belong to the bootstrap superuser.
+SELECT plan(97);
+
+SET client_min_messages = warning;
+DO $$
+BEGIN
+	EXECUTE 'DROP EXTENSION pattyly';
+	DROP ROLE IF EXISTS tests_owner, tests_monitor, tests_nobody, tests_application;
+	CREATE ROLE tests_owner;
+	CREATE ROLE tests_monitor;
+	CREATE ROLE tests_nobody;
+	CREATE ROLE tests_application;
+	GRANT pg_monitor TO tests_monitor;
+	EXECUTE format('GRANT CREATE ON DATABASE %I TO tests_owner', current_database());
+END
+$$;
+SET ROLE tests_owner;
+SELECT lives_ok('CREATE EXTENSION pattyly', 'one who may create in the database may create the extension');
+RESET ROLE;
+SELECT is((SELECT extowner::regrole::text FROM pg_extension WHERE extname = 'pattyly'), 'tests_owner', 'and owns it');
+
+---- What there is, and whose it is -----------------------------------------------------------------------------------
+
+-- R: API roles. S: the service role, which has R as well. M: monitoring. A: the owner, who has all but "-".
+CREATE TABLE functions (bundle text, signature text);
+INSERT INTO functions VALUES
+	('R', 'client_ip()'),
+	('R', 'client_key(inet)'),
+	('R', 'pre_request()'),
+	('S', 'allow(text,text,integer)'),
+	('S', 'check_limit(text,text,integer)'),
+	('S', 'check_limit(text,bigint,interval,integer,text)'),
+	('S', 'check_limits(text[],text,integer)'),
+	('S', 'enforce_limit(text,text,integer)'),
+	('S', 'limit_headers(pattyly.limit_result)'),
+	('S', 'peek_limit(text,text)'),
+	('S', 'refund_limit(text,text,integer)'),
+	('M', 'read_limit_memory()'),
+	('M', 'read_limit_stats()'),
+	('A', 'block_key(text,text,interval,text)'),
+	('A', 'drop_limit(text)'),
+	('A', 'grant_api(name,name[])'),
+	('A', 'is_preloaded()'),
+	('A', 'load_preset(text)'),
+	('A', 'reset_limit(text)'),
+	('A', 'reset_limit(text,text)'),
+	('A', 'revoke_api(name,name[])'),
+	('A', 'run_api_grants(name,name[],boolean)'),
+	('A', 'set_limit(text,bigint,interval,text,bigint,interval,text,text)'),
+	('A', 'top_keys(text,integer)'),
+	('A', 'unblock_key(text,text)'),
+	('-', 'check_limit_row()'),
+	('-', 'check_route_row()'),
+	('-', 'config_changed()');
+CREATE TABLE relations (bundle text, name text, rights text);
+INSERT INTO relations VALUES
+	('M', 'limit_memory', 'SELECT'),
+	('M', 'limit_stats', 'SELECT'),
+	('A', 'api_bundles', 'SELECT'),
+	('A', 'ip_list', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
+	('A', 'limits', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
+	('A', 'routes', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
+	('A', 'routes_id_seq', 'SELECT UPDATE USAGE');
+
+CREATE VIEW real_functions AS
+SELECT oid, regexp_replace(oid::regprocedure::text, '^pattyly\.', '') AS signature, prosecdef, proconfig, proowner
+FROM pg_proc WHERE pronamespace = 'pattyly'::regnamespace;
+CREATE VIEW real_relations AS
+SELECT c.oid, c.relname::text AS name, c.relkind
+FROM pg_class AS c WHERE c.relnamespace = 'pattyly'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S');
+
+SELECT bag_eq('SELECT signature FROM real_functions', 'SELECT signature FROM functions',
+	'every function is listed here; a new one has to be given to somebody');
+SELECT bag_eq('SELECT name FROM real_relations', 'SELECT name FROM relations', 'and so is every table, view and sequence');
+
+-- What a role can do to each, in the same words.
+CREATE FUNCTION may_execute(who name) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT signature FROM real_functions
+	WHERE has_schema_privilege(who, 'pattyly', 'USAGE') AND has_function_privilege(who, oid, 'EXECUTE')
+$$;
+CREATE FUNCTION may_touch(who name) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT name || ' ' || string_agg(r, ' ' ORDER BY r)
+	FROM real_relations,
+		unnest(CASE WHEN relkind = 'S' THEN ARRAY['SELECT', 'UPDATE', 'USAGE']
+			ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'] END) AS r
+	WHERE CASE WHEN relkind = 'S' THEN has_sequence_privilege(who, oid, r)
+		ELSE has_table_privilege(who, oid, r) OR (r IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') AND has_any_column_privilege(who, oid, r)) END
+	GROUP BY name
+$$;
+
+---- By trying --------------------------------------------------------------------------------------------------------
+
+CREATE TABLE calls (bundle text, call text);
+INSERT INTO calls VALUES
+	('R', 'SELECT pattyly.client_ip()'),
+	('R', 'SELECT pattyly.client_key(''2001:db8::1'')'),
+	('R', 'SELECT pattyly.pre_request()'),
+	('S', 'SELECT pattyly.allow(''limit'', ''k'')'),
+	('S', 'SELECT pattyly.check_limit(''limit'', ''k'')'),
+	('S', 'SELECT pattyly.check_limit(''k'', 5, interval ''1 s'')'),
+	('S', 'SELECT pattyly.check_limits(''{limit}'', ''k'')'),
+	('S', 'SELECT pattyly.enforce_limit(''limit'', ''k'')'),
+	('S', 'SELECT pattyly.limit_headers(pattyly.check_limit(''limit'', ''k''))'),
+	('S', 'SELECT pattyly.peek_limit(''limit'', ''k'')'),
+	('S', 'SELECT pattyly.refund_limit(''limit'', ''k'')'),
+	('M', 'SELECT * FROM pattyly.limit_memory'),
+	('M', 'SELECT * FROM pattyly.limit_stats'),
+	('M', 'SELECT * FROM pattyly.read_limit_memory()'),
+	('M', 'SELECT * FROM pattyly.read_limit_stats()'),
+	('A', 'SELECT pattyly.block_key(''limit'', ''blocked'', ''1 s'')'),
+	('A', 'SELECT pattyly.drop_limit(''no-such'')'),
+	('A', 'SELECT pattyly.is_preloaded()'),
+	('A', 'SELECT pattyly.load_preset(''api'')'),
+	('A', 'SELECT pattyly.reset_limit(''limit'')'),
+	('A', 'SELECT pattyly.reset_limit(''limit'', ''k'')'),
+	('A', 'SELECT pattyly.set_limit(''limit'', 1000, ''1 s'')'),
+	('A', 'SELECT pattyly.top_keys()'),
+	('A', 'SELECT pattyly.unblock_key(''limit'', ''blocked'')'),
+	('A', 'SELECT pattyly.grant_api(''no-such-role'', NULL)'),
+	('A', 'SELECT pattyly.revoke_api(''no-such-role'', NULL)'),
+	('A', 'SELECT pattyly.run_api_grants(''no-such-role'', NULL, true)'),
+	('A', 'SELECT * FROM pattyly.api_bundles'),
+	('A', 'SELECT * FROM pattyly.limits'),
+	('A', 'SELECT * FROM pattyly.ip_list'),
+	('A', 'SELECT * FROM pattyly.routes'),
+	('A', 'INSERT INTO pattyly.limits (name, max_hits, per) VALUES (''inserted'', 1, ''1 s'')'),
+	('A', 'UPDATE pattyly.limits SET max_hits = 2 WHERE name = ''inserted'''),
+	('A', 'DELETE FROM pattyly.limits WHERE name = ''inserted'''),
+	('A', 'INSERT INTO pattyly.ip_list (network, action) VALUES (''192.0.2.0/24'', ''deny'')'),
+	('A', 'UPDATE pattyly.ip_list SET note = ''seen'''),
+	('A', 'DELETE FROM pattyly.ip_list'),
+	('A', 'TRUNCATE pattyly.ip_list'),
+	('A', 'INSERT INTO pattyly.routes (path, limits) VALUES (''/x'', ''{limit}'')'),
+	('A', 'UPDATE pattyly.routes SET cost = 2'),
+	('A', 'DELETE FROM pattyly.routes'),
+	('A', 'TRUNCATE pattyly.routes'),
+	('-', 'INSERT INTO pattyly.api_bundles VALUES (''R'', ''FUNCTION'', ''pattyly.allow(text, text, integer) TO tests_nobody; --'')'),
+	('-', 'UPDATE pattyly.api_bundles SET bundle = ''R'''),
+	('-', 'DELETE FROM pattyly.api_bundles'),
+	('-', 'ALTER TABLE pattyly.limits DISABLE TRIGGER check_row'),
+	('-', 'CREATE TRIGGER mine BEFORE INSERT ON pattyly.limits FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()'),
+	('-', 'CREATE TABLE pattyly.mine ()'),
+	('-', 'CREATE FUNCTION pattyly.mine() RETURNS void LANGUAGE sql AS '''''),
+	('-', 'ALTER FUNCTION pattyly.allow(text, text, integer) COST 1'),
+	('-', 'SET pattyly.frozen_clock = ''2030-01-01 00:00+00'''),
+	('-', 'SET pattyly.frozen_clock = '''''),
+	('-', 'SET pattyly.trusted_proxies = 2'),
+	('-', 'SET pattyly.client_ip_header = ''cf-connecting-ip'''),
+	('-', 'SET pattyly.ipv6_prefix = 64'),
+	('-', 'SET pattyly.on_limiter_failure = allow'),
+	('-', 'SELECT set_config(''pattyly.on_limiter_failure'', ''allow'', true)');
+
+SELECT pattyly.set_limit('limit', 1000, '1 s');
+SET pattyly.trusted_proxies = 1;
+SELECT set_config('request.headers', '{"x-forwarded-for": "203.0.113.9"}', false), set_config('request.method', 'GET', false),
+	set_config('request.path', '/y', false);
+
+CREATE FUNCTION tried(who name) RETURNS TABLE (call text, sqlstate text) LANGUAGE plpgsql AS $$
+DECLARE
+	c text;
+	all_calls text[] := ARRAY(SELECT calls.call FROM calls);
+BEGIN
+	PERFORM set_config('role', who, true);
+	FOREACH c IN ARRAY all_calls LOOP
+		call := c;
+		sqlstate := (tests.outcome(c)).sqlstate;
+		RETURN NEXT;
+	END LOOP;
+	PERFORM set_config('role', 'none', true);
+END
+$$;
+
+-- All at once: a role has these bundles and nothing else.
+CREATE FUNCTION has_just(who name, bundles text, at_what_time text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	tell text := format('%s, %s, ', who, at_what_time);
+	kept name[];
+BEGIN
+	DROP TABLE IF EXISTS tries;
+	CREATE TEMP TABLE tries AS SELECT * FROM tried(who);
+	RETURN NEXT set_eq('SELECT call FROM tries WHERE sqlstate = ''00000''',
+		format('SELECT call FROM calls WHERE bundle ~ %L', bundles), tell || 'can do this');
+	RETURN NEXT set_eq('SELECT sqlstate FROM tries WHERE sqlstate <> ''00000''', ARRAY['42501'],
+		tell || 'is told that it lacks the privilege for the rest');
+	RETURN NEXT set_eq(format('SELECT may_execute(%L)', who),
+		format('SELECT signature FROM functions WHERE bundle ~ %L', bundles), tell || 'may execute');
+	RETURN NEXT set_eq(format('SELECT may_touch(%L)', who),
+		format('SELECT name || '' '' || rights FROM relations WHERE bundle ~ %L', bundles), tell || 'may touch');
+END
+$$;
+
+SELECT has_just(who, bundles, 'after CREATE EXTENSION')                                                         -- 24
+FROM (VALUES ('tests_nobody', '[x]'), ('anon', '[x]'), ('authenticated', '[x]'), ('service_role', '[x]'),
+	('tests_monitor', '[M]'), ('tests_owner', '[RSMA]')) AS v(who, bundles);
+
+---- grant_api --------------------------------------------------------------------------------------------------------
+
+SET ROLE tests_owner;
+PREPARE granted AS SELECT pattyly.grant_api();
+SELECT set_eq('granted', $$
+	SELECT format('GRANT USAGE ON SCHEMA pattyly TO %s', who) FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) AS who
+	UNION ALL
+	SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s', 'pattyly.' || signature, who)
+	FROM (VALUES ('R', 'client_ip()'), ('R', 'client_key(inet)'), ('R', 'pre_request()'),
+		('S', 'allow(text, text, integer)'), ('S', 'check_limit(text, text, integer)'),
+		('S', 'check_limit(text, bigint, interval, integer, text)'), ('S', 'check_limits(text[], text, integer)'),
+		('S', 'enforce_limit(text, text, integer)'), ('S', 'limit_headers(pattyly.limit_result)'),
+		('S', 'peek_limit(text, text)'), ('S', 'refund_limit(text, text, integer)')) AS f(bundle, signature),
+		unnest(ARRAY['anon', 'authenticated', 'service_role']) AS who
+	WHERE bundle = 'R' OR who = 'service_role'$$,
+	'grant_api() says what it granted');
+RESET ROLE;
+
+SELECT has_just(who, bundles, 'after grant_api()')                                                              -- 24
+FROM (VALUES ('tests_nobody', '[x]'), ('anon', '[R]'), ('authenticated', '[R]'), ('service_role', '[RS]'),
+	('tests_monitor', '[M]'), ('tests_owner', '[RSMA]')) AS v(who, bundles);
+
+SET ROLE tests_owner;
+SELECT lives_ok('SELECT pattyly.grant_api()', 'grant_api() again does no harm');
+SELECT lives_ok('SELECT pattyly.revoke_api()', 'revoke_api()');
+RESET ROLE;
+SELECT has_just(who, bundles, 'after revoke_api()')                                                             -- 24
+FROM (VALUES ('tests_nobody', '[x]'), ('anon', '[x]'), ('authenticated', '[x]'), ('service_role', '[x]'),
+	('tests_monitor', '[M]'), ('tests_owner', '[RSMA]')) AS v(who, bundles);
+
+-- Other names than Supabase's; names that do not exist; names that want quotes.
+SET ROLE tests_owner;
+SELECT is((SELECT count(*) FROM pattyly.grant_api('no-such-role', '{neither}')), 0::bigint, 'roles that do not exist are left out');
+SELECT is((SELECT count(*) FROM pattyly.grant_api(NULL, '{tests_application}')), 4::bigint, 'a role of your own gets the R bundle');
+RESET ROLE;
+SELECT has_just('tests_application', '[R]', 'as an API role');                                                  -- 4
+SELECT pattyly.revoke_api(NULL, '{tests_application}');
+SELECT pattyly.grant_api('tests_application', NULL);
+SELECT set_eq('SELECT may_execute(''tests_application'')', 'SELECT signature FROM functions WHERE bundle ~ ''[RS]''',
+	'and as a service role the R and S bundles');
+SELECT pattyly.revoke_api('tests_application', NULL);
+CREATE ROLE "tests ""odd"" role";
+SELECT lives_ok($$SELECT pattyly.grant_api('tests "odd" role', '{}')$$, 'a name that wants quotes gets them');
+SELECT set_eq($$SELECT may_execute('tests "odd" role')$$, 'SELECT signature FROM functions WHERE bundle ~ ''[RS]''', 'the same');
+SELECT pattyly.revoke_api('tests "odd" role', '{}');
+DROP ROLE "tests ""odd"" role";
+
+-- The owner passes on what is the owner's to pass on.
+SET ROLE tests_owner;
+SELECT lives_ok($$GRANT USAGE ON SCHEMA pattyly TO tests_application;
+	GRANT EXECUTE ON FUNCTION pattyly.reset_limit(text, text) TO tests_application$$,
+	'the owner can grant a single function');
+RESET ROLE;
+SELECT set_eq('SELECT may_execute(''tests_application'')', ARRAY['reset_limit(text,text)'], 'and just that');
+
+---- The objects themselves -------------------------------------------------------------------------------------------
+
+SELECT is_empty($$SELECT signature FROM real_functions
+	WHERE prosecdef AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(proconfig, '{}'))$$,
+	'SECURITY DEFINER only with a search_path that nobody can bend');
+SELECT bag_eq('SELECT signature FROM real_functions WHERE prosecdef', ARRAY['run_api_grants(name,name[],boolean)'],
+	'SECURITY DEFINER only where it must be');
+SELECT is_empty($$SELECT signature FROM real_functions WHERE has_function_privilege('tests_nobody', oid, 'EXECUTE')$$,
+	'PUBLIC may execute nothing, schema or not');
+SELECT is_empty($$SELECT t.typname FROM pg_type AS t
+	WHERE t.typnamespace = 'pattyly'::regnamespace AND t.typtype = 'c' AND t.typname = 'limit_result'
+		AND has_type_privilege('tests_nobody', t.oid, 'USAGE')$$,
+	'PUBLIC may not use the type');
+SELECT ok(NOT has_schema_privilege('tests_nobody', 'pattyly', 'USAGE'), 'PUBLIC may not look into the schema');
+SELECT is_empty($$SELECT signature FROM real_functions WHERE proowner = 'tests_owner'::regrole$$,
+	'the owner of the extension owns no function, so that a C function stays what it is');
+
+-- A member of pg_read_all_data reads the rules, not who is being counted.
+SET ROLE supabase_read_only_user;
+SELECT throws_ok('SELECT * FROM pattyly.top_keys()', '42501', NULL, 'reading all data is not reading keys');
+RESET ROLE;
+
+SELECT * FROM finish();
+DROP EXTENSION pattyly;
+DO $$
+BEGIN
+	EXECUTE format('REVOKE ALL ON DATABASE %I FROM tests_owner', current_database());
+	DROP ROLE tests_owner, tests_monitor, tests_nobody, tests_application;
+END
+$$;
