@@ -64,75 +64,75 @@ gcra_full(const LimitSpec *spec)
 }
 
 static inline wide
-gcra_debt(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+gcra_debt(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
-	if (state->a < now_us)
+	if (use->a < now_us)
 		return 0;
-	return (wide) (state->a - now_us) * spec->max_hits + state->b;
+	return (wide) (use->a - now_us) * spec->max_hits + use->b;
 }
 
 static inline void
-gcra_store(const LimitSpec *spec, LimitUse *state, int64_t now_us, wide debt)
+gcra_store(const LimitSpec *spec, LimitUse *use, int64_t now_us, wide debt)
 {
 	int64_t		whole;
 
 	if (debt <= 0)
 	{
-		state->a = state->b = 0;
+		use->a = use->b = 0;
 		return;
 	}
 	whole = div_floor(debt, spec->max_hits);
-	state->a = now_us + whole;
-	state->b = (int64_t) (debt - (wide) whole * spec->max_hits);
+	use->a = now_us + whole;
+	use->b = (int64_t) (debt - (wide) whole * spec->max_hits);
 }
 
 /* More debt than full can only come from a clock that stepped back or a limit that shrank. */
 static inline void
-gcra_settle(const LimitSpec *spec, LimitUse *state, int64_t now_us)
+gcra_settle(const LimitSpec *spec, LimitUse *use, int64_t now_us)
 {
-	wide		debt = gcra_debt(spec, state, now_us);
+	wide		debt = gcra_debt(spec, use, now_us);
 
 	if (debt == 0 || spec->max_hits == 0)
-		state->a = state->b = 0;
+		use->a = use->b = 0;
 	else if (debt > gcra_full(spec))
-		gcra_store(spec, state, now_us, gcra_full(spec));
+		gcra_store(spec, use, now_us, gcra_full(spec));
 }
 
 static inline int64_t
-gcra_remaining(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+gcra_remaining(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
-	return div_floor(gcra_full(spec) - gcra_debt(spec, state, now_us), spec->per_us);
+	return div_floor(gcra_full(spec) - gcra_debt(spec, use, now_us), spec->per_us);
 }
 
 static inline int64_t
-gcra_reset(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+gcra_reset(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
-	return now_us + div_ceil(gcra_debt(spec, state, now_us), spec->max_hits);
+	return now_us + div_ceil(gcra_debt(spec, use, now_us), spec->max_hits);
 }
 
 static inline int64_t
-gcra_retry(const LimitSpec *spec, const LimitUse *state, int64_t now_us, int64_t cost)
+gcra_retry(const LimitSpec *spec, const LimitUse *use, int64_t now_us, int64_t cost)
 {
-	wide		over = gcra_debt(spec, state, now_us) + (wide) cost * spec->per_us - gcra_full(spec);
+	wide		over = gcra_debt(spec, use, now_us) + (wide) cost * spec->per_us - gcra_full(spec);
 
 	return now_us + div_ceil(over, spec->max_hits);
 }
 
 static inline void
-gcra_take(const LimitSpec *spec, LimitUse *state, int64_t now_us, int64_t cost)
+gcra_take(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost)
 {
-	wide		debt = gcra_debt(spec, state, now_us) + (wide) cost * spec->per_us;
+	wide		debt = gcra_debt(spec, use, now_us) + (wide) cost * spec->per_us;
 
 	if (debt > gcra_full(spec))
 		debt = gcra_full(spec);
-	gcra_store(spec, state, now_us, debt);
+	gcra_store(spec, use, now_us, debt);
 }
 
 static inline void
-gcra_give(const LimitSpec *spec, LimitUse *state, int64_t now_us, int64_t cost)
+gcra_give(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost)
 {
-	gcra_store(spec, state, now_us,
-			   gcra_debt(spec, state, now_us) - (wide) cost * spec->per_us);
+	gcra_store(spec, use, now_us,
+			   gcra_debt(spec, use, now_us) - (wide) cost * spec->per_us);
 }
 
 /*
@@ -140,110 +140,115 @@ gcra_give(const LimitSpec *spec, LimitUse *state, int64_t now_us, int64_t cost)
  * More than full must not be stored: the time to pay it back may not fit.
  */
 static void
-gcra_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *state, int64_t now_us)
+gcra_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *use, int64_t now_us)
 {
-	wide		old = gcra_debt(from, state, now_us);
+	wide		old = gcra_debt(from, use, now_us);
 	wide		units = old / from->per_us;
 	wide		part = old % from->per_us;
 	wide		debt = units * to->per_us + (part * to->per_us + from->per_us - 1) / from->per_us;
 
-	gcra_store(to, state, now_us, debt < gcra_full(to) ? debt : gcra_full(to));
+	gcra_store(to, use, now_us, debt < gcra_full(to) ? debt : gcra_full(to));
 }
 
 /* ---- fixed_window and calendar_window ---- */
 
 static inline void
-fixed_settle(const LimitSpec *spec, LimitUse *state, int64_t now_us)
+fixed_settle(const LimitSpec *spec, LimitUse *use, int64_t now_us)
 {
-	if (state->b == 0 || (state->a <= now_us && now_us - state->a >= spec->per_us))
-		state->a = state->b = 0;
-	else if (state->a > now_us)
-		state->a = now_us;
+	if (use->b == 0 || (use->a <= now_us && now_us - use->a >= spec->per_us))
+		use->a = use->b = 0;
+	else if (use->a > now_us)
+		use->a = now_us;
 }
 
 static inline int64_t
-fixed_reset(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+fixed_reset(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
-	return state->b == 0 ? now_us : state->a + spec->per_us;
+	return use->b == 0 ? now_us : use->a + spec->per_us;
 }
 
 static inline void
-calendar_settle(const LimitSpec *spec, LimitUse *state, int64_t now_us)
+calendar_settle(const LimitSpec *spec, LimitUse *use, int64_t now_us)
 {
 	int64_t		start = window_start(spec->per_us, now_us);
 
-	if (state->a < start)
-		state->b = 0;
-	state->a = start;
+	if (use->a < start)
+		use->b = 0;
+	use->a = start;
 }
 
 static inline int64_t
-counter_remaining(const LimitSpec *spec, const LimitUse *state)
+counter_remaining(const LimitSpec *spec, const LimitUse *use)
 {
-	return max64(spec->max_hits - state->b, 0);
+	return max64(spec->max_hits - use->b, 0);
 }
 
 static inline void
-counter_take(LimitUse *state, int64_t cost)
+counter_take(LimitUse *use, int64_t cost)
 {
-	state->b = min64(state->b, LIMIT_MAX_HITS) + cost;
+	use->b = min64(use->b, LIMIT_MAX_HITS) + cost;
 }
 
 static inline void
-fixed_take(LimitUse *state, int64_t now_us, int64_t cost)
+fixed_take(LimitUse *use, int64_t now_us, int64_t cost)
 {
-	if (state->b == 0)
-		state->a = now_us;
-	counter_take(state, cost);
+	if (use->b == 0)
+		use->a = now_us;
+	counter_take(use, cost);
 }
 
 static inline void
-counter_give(LimitUse *state, int64_t cost)
+counter_give(LimitUse *use, int64_t cost)
 {
-	state->b = max64(state->b - cost, 0);
+	use->b = max64(use->b - cost, 0);
 }
 
 /* ---- sliding_window ---- */
 
 static inline int64_t
-sliding_before(const LimitUse *state)
+sliding_before(const LimitUse *use)
 {
-	return (int64_t) ((uint64_t) state->b >> 32);
+	return (int64_t) ((uint64_t) use->b >> 32);
 }
 
 static inline int64_t
-sliding_now(const LimitUse *state)
+sliding_now(const LimitUse *use)
 {
-	return state->b & INT64_C(0xffffffff);
+	return use->b & INT64_C(0xffffffff);
 }
 
 static inline void
-sliding_store(LimitUse *state, int64_t start_us, int64_t before, int64_t now)
+sliding_store(LimitUse *use, int64_t start_us, int64_t before, int64_t now)
 {
-	state->a = start_us;
-	state->b = (int64_t) ((uint64_t) before << 32 | (uint64_t) min64(now, LIMIT_MAX_HITS));
+	use->a = start_us;
+	use->b = (int64_t) ((uint64_t) before << 32 | (uint64_t) min64(now, LIMIT_MAX_HITS));
 }
 
 static inline void
-sliding_settle(const LimitSpec *spec, LimitUse *state, int64_t now_us)
+sliding_settle(const LimitSpec *spec, LimitUse *use, int64_t now_us)
 {
 	int64_t		start = window_start(spec->per_us, now_us);
 
-	if (state->a >= start)
-		state->a = start;
-	else if (start - state->a == spec->per_us)
-		sliding_store(state, start, sliding_now(state), 0);
+	if (use->a == start)
+		return;
+
+	/* The clock stepped back: what was used counts here, and nothing is given. */
+	if (use->a > start)
+		sliding_store(use, start, 0, min64(sliding_now(use) + sliding_before(use),
+											 spec->max_hits));
+	else if (start - use->a == spec->per_us)
+		sliding_store(use, start, sliding_now(use), 0);
 	else
-		sliding_store(state, start, 0, 0);
+		sliding_store(use, start, 0, 0);
 }
 
 /* The bucket before counts for the share of it that the sliding window still covers. */
 static inline int64_t
-sliding_used(const LimitSpec *spec, const LimitUse *state, int64_t now_us)
+sliding_used(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
-	int64_t		left_us = spec->per_us - (now_us - state->a);
+	int64_t		left_us = spec->per_us - (now_us - use->a);
 
-	return sliding_now(state) + div_floor((wide) sliding_before(state) * left_us, spec->per_us);
+	return sliding_now(use) + div_floor((wide) sliding_before(use) * left_us, spec->per_us);
 }
 
 /*
@@ -259,26 +264,26 @@ sliding_wait(int64_t start_us, int64_t per_us, int64_t before, int64_t room)
 }
 
 static inline int64_t
-sliding_retry(const LimitSpec *spec, const LimitUse *state, int64_t cost)
+sliding_retry(const LimitSpec *spec, const LimitUse *use, int64_t cost)
 {
-	int64_t		now = sliding_now(state);
+	int64_t		now = sliding_now(use);
 	int64_t		room = spec->max_hits - now - cost;
 
 	if (room >= 0)
-		return sliding_wait(state->a, spec->per_us, sliding_before(state), room);
-	return sliding_wait(state->a + spec->per_us, spec->per_us, now, spec->max_hits - cost);
+		return sliding_wait(use->a, spec->per_us, sliding_before(use), room);
+	return sliding_wait(use->a + spec->per_us, spec->per_us, now, spec->max_hits - cost);
 }
 
 static inline void
-sliding_take(LimitUse *state, int64_t cost)
+sliding_take(LimitUse *use, int64_t cost)
 {
-	sliding_store(state, state->a, sliding_before(state), sliding_now(state) + cost);
+	sliding_store(use, use->a, sliding_before(use), sliding_now(use) + cost);
 }
 
 static inline void
-sliding_give(LimitUse *state, int64_t cost)
+sliding_give(LimitUse *use, int64_t cost)
 {
-	sliding_store(state, state->a, sliding_before(state), max64(sliding_now(state) - cost, 0));
+	sliding_store(use, use->a, sliding_before(use), max64(sliding_now(use) - cost, 0));
 }
 
 /* ---- sliding_log ---- */
@@ -414,22 +419,29 @@ limit_capacity(const LimitSpec *spec)
 	return spec->max_hits == 0 ? 0 : spec->burst;
 }
 
+bool
+limit_is_ahead(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
+{
+	return use->a > now_us && (spec->algorithm == LIMIT_CALENDAR_WINDOW ||
+							   spec->algorithm == LIMIT_SLIDING_WINDOW);
+}
+
 void
-limit_settle(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us)
+limit_settle(const LimitSpec *spec, LimitUse *use, LimitLog *log, int64_t now_us)
 {
 	switch (spec->algorithm)
 	{
 		case LIMIT_GCRA:
-			gcra_settle(spec, state, now_us);
+			gcra_settle(spec, use, now_us);
 			break;
 		case LIMIT_FIXED_WINDOW:
-			fixed_settle(spec, state, now_us);
+			fixed_settle(spec, use, now_us);
 			break;
 		case LIMIT_CALENDAR_WINDOW:
-			calendar_settle(spec, state, now_us);
+			calendar_settle(spec, use, now_us);
 			break;
 		case LIMIT_SLIDING_WINDOW:
-			sliding_settle(spec, state, now_us);
+			sliding_settle(spec, use, now_us);
 			break;
 		case LIMIT_SLIDING_LOG:
 			log_settle(spec, log, now_us);
@@ -440,19 +452,19 @@ limit_settle(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_
 }
 
 int64_t
-limit_remaining(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us)
+limit_remaining(const LimitSpec *spec, const LimitUse *use, const LimitLog *log, int64_t now_us)
 {
 	if (spec->max_hits == 0)
 		return 0;
 	switch (spec->algorithm)
 	{
 		case LIMIT_GCRA:
-			return gcra_remaining(spec, state, now_us);
+			return gcra_remaining(spec, use, now_us);
 		case LIMIT_FIXED_WINDOW:
 		case LIMIT_CALENDAR_WINDOW:
-			return counter_remaining(spec, state);
+			return counter_remaining(spec, use);
 		case LIMIT_SLIDING_WINDOW:
-			return max64(spec->max_hits - sliding_used(spec, state, now_us), 0);
+			return max64(spec->max_hits - sliding_used(spec, use, now_us), 0);
 		case LIMIT_SLIDING_LOG:
 			return max64((int64_t) spec->max_hits - log->n, 0);
 		case LIMIT_ALGORITHM_INVALID:
@@ -462,17 +474,17 @@ limit_remaining(const LimitSpec *spec, const LimitUse *state, const LimitLog *lo
 }
 
 int64_t
-limit_reset_us(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us)
+limit_reset_us(const LimitSpec *spec, const LimitUse *use, const LimitLog *log, int64_t now_us)
 {
 	switch (spec->algorithm)
 	{
 		case LIMIT_GCRA:
-			return spec->max_hits == 0 ? now_us : gcra_reset(spec, state, now_us);
+			return spec->max_hits == 0 ? now_us : gcra_reset(spec, use, now_us);
 		case LIMIT_FIXED_WINDOW:
-			return fixed_reset(spec, state, now_us);
+			return fixed_reset(spec, use, now_us);
 		case LIMIT_CALENDAR_WINDOW:
 		case LIMIT_SLIDING_WINDOW:
-			return state->a + spec->per_us;
+			return use->a + spec->per_us;
 		case LIMIT_SLIDING_LOG:
 			return log_reset(spec, log, now_us);
 		case LIMIT_ALGORITHM_INVALID:
@@ -482,18 +494,18 @@ limit_reset_us(const LimitSpec *spec, const LimitUse *state, const LimitLog *log
 }
 
 int64_t
-limit_retry_us(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us,
+limit_retry_us(const LimitSpec *spec, const LimitUse *use, const LimitLog *log, int64_t now_us,
 			   int64_t cost)
 {
 	switch (spec->algorithm)
 	{
 		case LIMIT_GCRA:
-			return gcra_retry(spec, state, now_us, cost);
+			return gcra_retry(spec, use, now_us, cost);
 		case LIMIT_FIXED_WINDOW:
 		case LIMIT_CALENDAR_WINDOW:
-			return state->a + spec->per_us;
+			return use->a + spec->per_us;
 		case LIMIT_SLIDING_WINDOW:
-			return sliding_retry(spec, state, cost);
+			return sliding_retry(spec, use, cost);
 		case LIMIT_SLIDING_LOG:
 			return log_retry(spec, log, cost);
 		case LIMIT_ALGORITHM_INVALID:
@@ -503,21 +515,21 @@ limit_retry_us(const LimitSpec *spec, const LimitUse *state, const LimitLog *log
 }
 
 void
-limit_judge(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us,
+limit_judge(const LimitSpec *spec, const LimitUse *use, const LimitLog *log, int64_t now_us,
 			int64_t cost, LimitVerdict *verdict)
 {
 	int64_t		wanted = cost > 0 ? cost : 1;
 
-	verdict->remaining = limit_remaining(spec, state, log, now_us);
-	verdict->reset_us = limit_reset_us(spec, state, log, now_us);
+	verdict->remaining = limit_remaining(spec, use, log, now_us);
+	verdict->reset_us = limit_reset_us(spec, use, log, now_us);
 	verdict->allowed = wanted <= verdict->remaining;
 	verdict->never = wanted > limit_capacity(spec);
 	verdict->retry_us = verdict->allowed || verdict->never ? 0 :
-		limit_retry_us(spec, state, log, now_us, wanted);
+		limit_retry_us(spec, use, log, now_us, wanted);
 }
 
 void
-limit_take(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us, int64_t cost)
+limit_take(const LimitSpec *spec, LimitUse *use, LimitLog *log, int64_t now_us, int64_t cost)
 {
 	if (spec->max_hits == 0 || cost <= 0)
 		return;
@@ -525,16 +537,16 @@ limit_take(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us
 	switch (spec->algorithm)
 	{
 		case LIMIT_GCRA:
-			gcra_take(spec, state, now_us, cost);
+			gcra_take(spec, use, now_us, cost);
 			break;
 		case LIMIT_FIXED_WINDOW:
-			fixed_take(state, now_us, cost);
+			fixed_take(use, now_us, cost);
 			break;
 		case LIMIT_CALENDAR_WINDOW:
-			counter_take(state, cost);
+			counter_take(use, cost);
 			break;
 		case LIMIT_SLIDING_WINDOW:
-			sliding_take(state, cost);
+			sliding_take(use, cost);
 			break;
 		case LIMIT_SLIDING_LOG:
 			log_take(spec, log, now_us, cost);
@@ -573,21 +585,21 @@ limit_hit(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost)
 }
 
 void
-limit_give(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us, int64_t cost)
+limit_give(const LimitSpec *spec, LimitUse *use, LimitLog *log, int64_t now_us, int64_t cost)
 {
 	if (spec->max_hits == 0 || cost <= 0)
 		return;
 	switch (spec->algorithm)
 	{
 		case LIMIT_GCRA:
-			gcra_give(spec, state, now_us, cost);
+			gcra_give(spec, use, now_us, cost);
 			break;
 		case LIMIT_FIXED_WINDOW:
 		case LIMIT_CALENDAR_WINDOW:
-			counter_give(state, cost);
+			counter_give(use, cost);
 			break;
 		case LIMIT_SLIDING_WINDOW:
-			sliding_give(state, cost);
+			sliding_give(use, cost);
 			break;
 		case LIMIT_SLIDING_LOG:
 			log_give(log, cost);
@@ -598,17 +610,17 @@ limit_give(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us
 }
 
 int64_t
-limit_used(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, int64_t now_us)
+limit_used(const LimitSpec *spec, const LimitUse *use, const LimitLog *log, int64_t now_us)
 {
 	switch (spec->algorithm)
 	{
 		case LIMIT_GCRA:
-			return div_ceil(gcra_debt(spec, state, now_us), spec->per_us);
+			return div_ceil(gcra_debt(spec, use, now_us), spec->per_us);
 		case LIMIT_FIXED_WINDOW:
 		case LIMIT_CALENDAR_WINDOW:
-			return state->b;
+			return use->b;
 		case LIMIT_SLIDING_WINDOW:
-			return sliding_used(spec, state, now_us);
+			return sliding_used(spec, use, now_us);
 		case LIMIT_SLIDING_LOG:
 			return log->n;
 		case LIMIT_ALGORITHM_INVALID:
@@ -618,41 +630,41 @@ limit_used(const LimitSpec *spec, const LimitUse *state, const LimitLog *log, in
 }
 
 bool
-limit_is_exhausted(const LimitSpec *spec, const LimitUse *state, const LimitLog *log,
+limit_is_exhausted(const LimitSpec *spec, const LimitUse *use, const LimitLog *log,
 				   int64_t now_us)
 {
-	return spec->max_hits > 0 && limit_remaining(spec, state, log, now_us) == 0;
+	return spec->max_hits > 0 && limit_remaining(spec, use, log, now_us) == 0;
 }
 
 /* Starts afresh with that many units used, as of now. */
 static void
-restart_with(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us, int64_t used)
+restart_with(const LimitSpec *spec, LimitUse *use, LimitLog *log, int64_t now_us, int64_t used)
 {
-	state->a = state->b = 0;
+	use->a = use->b = 0;
 	if (log)
 		log->n = 0;
-	limit_settle(spec, state, log, now_us);
+	limit_settle(spec, use, log, now_us);
 	if (spec->algorithm == LIMIT_SLIDING_LOG)
 		log_fill(log, now_us, used);
 	else
-		limit_take(spec, state, log, now_us, used);
+		limit_take(spec, use, log, now_us, used);
 }
 
 void
-limit_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *state, LimitLog *log,
+limit_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *use, LimitLog *log,
 			  int64_t now_us)
 {
 	bool		same = from->algorithm == to->algorithm;
 
-	limit_settle(from, state, log, now_us);
+	limit_settle(from, use, log, now_us);
 	if (to->max_hits == 0)
-		restart_with(to, state, log, now_us, 0);
+		restart_with(to, use, log, now_us, 0);
 	else if (same && to->algorithm == LIMIT_GCRA && from->max_hits > 0)
-		gcra_convert(from, to, state, now_us);
+		gcra_convert(from, to, use, now_us);
 	else if (!same || (from->per_us != to->per_us && (to->algorithm == LIMIT_CALENDAR_WINDOW ||
 													  to->algorithm == LIMIT_SLIDING_WINDOW)))
-		restart_with(to, state, log, now_us, limit_used(from, state, log, now_us));
-	limit_settle(to, state, log, now_us);
+		restart_with(to, use, log, now_us, limit_used(from, use, log, now_us));
+	limit_settle(to, use, log, now_us);
 }
 
 int64_t

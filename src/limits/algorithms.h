@@ -94,25 +94,33 @@ extern LimitSpecError limit_spec_make(LimitSpec *spec, LimitAlgorithm algorithm,
 									  int64_t max_hits, int64_t per_us, int64_t burst);
 extern int64_t limit_capacity(const LimitSpec *spec);
 
+/*
+ * Whether the state is of a window that begins after now_us.  Either the clock
+ * stepped back, or another process, which read it later, was first to lock the
+ * key: a caller whose clock runs reads it again, or calendar_window would go back
+ * and forth between two windows and forget the hits of both.
+ */
+extern bool limit_is_ahead(const LimitSpec *spec, const LimitUse *use, int64_t now_us);
+
 /* Brings the state to "now": closes ended windows, forgives a clock that stepped back. */
-extern void limit_settle(const LimitSpec *spec, LimitUse *state, LimitLog *log, int64_t now_us);
+extern void limit_settle(const LimitSpec *spec, LimitUse *use, LimitLog *log, int64_t now_us);
 
 /* Those below want a settled state.  log is used by sliding_log only. */
 
 /* Units left: a cost passes when it is no more. */
-extern int64_t limit_remaining(const LimitSpec *spec, const LimitUse *state, const LimitLog *log,
+extern int64_t limit_remaining(const LimitSpec *spec, const LimitUse *use, const LimitLog *log,
 							   int64_t now_us);
 
 /* When the key is full again; windows: when the window ends. */
-extern int64_t limit_reset_us(const LimitSpec *spec, const LimitUse *state, const LimitLog *log,
+extern int64_t limit_reset_us(const LimitSpec *spec, const LimitUse *use, const LimitLog *log,
 							  int64_t now_us);
 
 /* When a cost that is within capacity but does not pass now will pass. */
-extern int64_t limit_retry_us(const LimitSpec *spec, const LimitUse *state, const LimitLog *log,
+extern int64_t limit_retry_us(const LimitSpec *spec, const LimitUse *use, const LimitLog *log,
 							  int64_t now_us, int64_t cost);
 
 /* The three in one.  Changes nothing; cost 0 answers for a cost of 1. */
-extern void limit_judge(const LimitSpec *spec, const LimitUse *state, const LimitLog *log,
+extern void limit_judge(const LimitSpec *spec, const LimitUse *use, const LimitLog *log,
 						int64_t now_us, int64_t cost, LimitVerdict *verdict);
 
 /*
@@ -123,24 +131,24 @@ extern void limit_judge(const LimitSpec *spec, const LimitUse *state, const Limi
 extern int64_t limit_hit(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost);
 
 /* Uses cost units, at most up to full where the algorithm has no room for more. */
-extern void limit_take(const LimitSpec *spec, LimitUse *state, LimitLog *log,
+extern void limit_take(const LimitSpec *spec, LimitUse *use, LimitLog *log,
 					   int64_t now_us, int64_t cost);
 
 /* Gives back up to cost units of the current window; never above full. */
-extern void limit_give(const LimitSpec *spec, LimitUse *state, LimitLog *log,
+extern void limit_give(const LimitSpec *spec, LimitUse *use, LimitLog *log,
 					   int64_t now_us, int64_t cost);
 
 /* Units in use, rounded up, and whether not even one more fits. */
-extern int64_t limit_used(const LimitSpec *spec, const LimitUse *state, const LimitLog *log,
+extern int64_t limit_used(const LimitSpec *spec, const LimitUse *use, const LimitLog *log,
 						  int64_t now_us);
-extern bool limit_is_exhausted(const LimitSpec *spec, const LimitUse *state, const LimitLog *log,
+extern bool limit_is_exhausted(const LimitSpec *spec, const LimitUse *use, const LimitLog *log,
 							   int64_t now_us);
 
 /*
  * Carries a state kept under one spec over to another: units already used stay
  * used, so raising a limit never refuses a key that had room.
  */
-extern void limit_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *state,
+extern void limit_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *use,
 						  LimitLog *log, int64_t now_us);
 
 /* When the next unit comes back (RateLimit "t"), 0 when full; for a settled state. */

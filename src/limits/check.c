@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/fault.h"
 #include "limits/check.h"
@@ -466,12 +467,34 @@ fill_result(const Part *part, const LimitCall *call)
 	}
 }
 
+/* Who read the clock before others, but locked the key after them, reads it again; see limit_is_ahead(). */
 static void
-work_on_parts(Part **parts, int n, const LimitCall *call, const LimitKey *key, bool refused_already)
+catch_up_with_clock(Part **parts, int n, LimitCall *call)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const KeyState *state;
+		LimitUse	use;
+
+		if (parts[i]->slot == 0)
+			continue;
+		state = keytable_state(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
+		use.a = state->a;
+		if (limit_is_ahead(&parts[i]->rule->spec, &use, call->now_us))
+		{
+			call->now_us = clock_now_us();
+			return;
+		}
+	}
+}
+
+static void
+work_on_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool refused_already)
 {
 	KeyChange	changes[LIMITS_PER_CALL];
 	int			n_changes = 0;
 
+	catch_up_with_clock(parts, n, call);
 	for (int i = 0; i < n; i++)
 		load_part(parts[i], key, call->now_us);
 	if (call->operation == LIMIT_CHECK)
@@ -499,7 +522,7 @@ work_on_parts(Part **parts, int n, const LimitCall *call, const LimitKey *key, b
 /* ---- one call ---- */
 
 static bool
-run_under_table_lock(Part **parts, int n, const LimitCall *call, const LimitKey *key,
+run_under_table_lock(Part **parts, int n, LimitCall *call, const LimitKey *key,
 					 bool refused_already)
 {
 	LWLock	   *lock = limit_store.keys.lock;
@@ -514,7 +537,7 @@ run_under_table_lock(Part **parts, int n, const LimitCall *call, const LimitKey 
 }
 
 static bool
-run_parts(Part **parts, int n, const LimitCall *call, const LimitKey *key, bool refused_already)
+run_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool refused_already)
 {
 	if (unlikely(!find_known(parts, n) || !lock_parts(parts, n)))
 		return run_under_table_lock(parts, n, call, key, refused_already);
@@ -630,7 +653,7 @@ is_plain_hit(const LimitCall *call, const LimitKey *key, const LimitRule *rule)
  * that has consequences) is left, untouched, to the general way: false.
  */
 static bool
-run_known_key(const LimitCall *call, const LimitKey *key, const LimitRule *rule,
+run_known_key(LimitCall *call, const LimitKey *key, const LimitRule *rule,
 			  LimitResult *result)
 {
 	const KeyTable *table = &limit_store.keys;
@@ -652,6 +675,8 @@ run_known_key(const LimitCall *call, const LimitKey *key, const LimitRule *rule,
 	state = keytable_state(table, slot, word);
 	use.a = state->a;
 	use.b = state->b;
+	if (unlikely(limit_is_ahead(&rule->spec, &use, call->now_us)))
+		call->now_us = clock_now_us();
 	remaining = limit_hit(&rule->spec, &use, call->now_us, call->cost);
 	if (unlikely(call->cost > remaining))
 	{
@@ -673,7 +698,7 @@ run_known_key(const LimitCall *call, const LimitKey *key, const LimitRule *rule,
 }
 
 bool
-limits_run(const LimitCall *call, const LimitKey *key, const LimitRule *const *rules, int n,
+limits_run(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, int n,
 		   LimitResult *results)
 {
 	Part		all[LIMITS_PER_CALL];

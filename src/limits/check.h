@@ -44,7 +44,7 @@ typedef struct LimitCall
 {
 	LimitOperation operation;
 	int64		cost;
-	int64		now_us;
+	int64		now_us;			/* of the call; limits_run may read the clock once more */
 	int64		until_us;		/* LIMIT_BLOCK */
 	const char *note;			/* LIMIT_BLOCK: why; may be NULL */
 	bool		allow_only;		/* the caller wants "allowed" and nothing else */
@@ -67,7 +67,7 @@ typedef struct LimitResult
  * none, and fills results[n].  Returns false when the key table had no room;
  * then nothing happened.
  */
-extern bool limits_run(const LimitCall *call, const LimitKey *key,
+extern bool limits_run(LimitCall *call, const LimitKey *key,
 					   const LimitRule *const *rules, int n, LimitResult *results);
 
 /* Resets whatever key is in the slot, if it belongs to the rule; says whether it had used anything. */
