@@ -12,6 +12,7 @@
 #include "funcapi.h"
 #include "limits/label.h"
 #include "limits/limits.h"
+#include "limits/notes.h"
 #include "limits/result.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"

@@ -1,11 +1,6 @@
 /*
  * check.c
- *		See check.h.
- *
- * Locking: the known keys of a call are found without lock and then locked in
- * ascending slot order.  When one is not known, or needs extra storage, the same
- * is done again under the table lock, which keeps others from evicting what we
- * just made.  Entry locks are held for arithmetic only.
+ *		See check.h.  How entries are found and locked is in part.c.
  */
 #include "postgres.h"
 
@@ -13,28 +8,9 @@
 #include "core/compat.h"
 #include "core/fault.h"
 #include "limits/check.h"
-#include "limits/label.h"
 #include "limits/lists.h"
-
-/* One limit of a call. */
-typedef struct Part
-{
-	const LimitRule *rule;
-	LimitResult *result;
-	SipHash		hash;
-	KeySlot		slot;			/* 0: the key is not known and is not made */
-	uint32		locked_word;	/* as it was when locked */
-	uint32		word;			/* as it will be, but for the state in use */
-	bool		counted;		/* takes part; else lists or mode decided already */
-	bool		changed;
-	bool		converted;		/* the rule is not the one the entry was counted under */
-	bool		passes;			/* under this limit alone */
-	int64		blocked_until_us;	/* 0: not blocked */
-	int64		remaining;
-	LimitUse	use;
-	LimitLog   *log;
-	KeyChange	change;
-} Part;
+#include "limits/notes.h"
+#include "limits/part.h"
 
 /* A backend runs one call at a time; a log is too big for every stack frame. */
 static LimitLog logs[LIMITS_PER_CALL];
@@ -90,244 +66,11 @@ needs_counting(const LimitCall *call, const LimitKey *key, const LimitRule *rule
 	return false;
 }
 
-/* ---- finding and locking ---- */
-
 static inline bool
 makes_keys(const LimitCall *call)
 {
 	return call->operation == LIMIT_BLOCK ||
 		(call->operation == LIMIT_CHECK && call->cost > 0);
-}
-
-static void
-sort_by_slot(Part **parts, int n)
-{
-	for (int i = 1; i < n; i++)
-	{
-		Part	   *part = parts[i];
-		int			j = i;
-
-		for (; j > 0 && parts[j - 1]->slot > part->slot; j--)
-			parts[j] = parts[j - 1];
-		parts[j] = part;
-	}
-}
-
-/* The entry's extra storage is not what the rule wants: a matter for the table lock. */
-static bool
-wants_other_extents(const Part *part)
-{
-	bool		is_log = part->rule->spec.algorithm == LIMIT_SLIDING_LOG;
-
-	if (likely(!is_log && !(part->locked_word & KEY_EXTENDED)))
-		return false;
-	return !is_log ||
-		keytable_extents(&limit_store.keys, part->slot) < limit_spec_extents(&part->rule->spec);
-}
-
-static void
-unlock_parts(Part **parts, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (parts[i]->slot != 0)
-			keytable_unlock(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
-}
-
-static bool
-lock_parts(Part **parts, int n)
-{
-	sort_by_slot(parts, n);
-	for (int i = 0; i < n; i++)
-	{
-		Part	   *part = parts[i];
-
-		if (part->slot == 0)
-			continue;
-		if (!keytable_lock(&limit_store.keys, part->slot, part->hash, &part->locked_word))
-		{
-			unlock_parts(parts, i);
-			return false;
-		}
-		if (unlikely(wants_other_extents(part)))
-		{
-			unlock_parts(parts, i + 1);
-			return false;
-		}
-		part->word = part->locked_word;
-	}
-	return true;
-}
-
-static bool
-find_known(Part **parts, int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		parts[i]->slot = keytable_find(&limit_store.keys, parts[i]->hash);
-		if (parts[i]->slot == 0)
-			return false;
-	}
-	return true;
-}
-
-/* ---- between entry and algorithm; the entry is locked ---- */
-
-static void
-name_entry(Part *part, const LimitKey *key)
-{
-	KeyDetail  *detail = keytable_detail(&limit_store.keys, part->slot);
-	uint32		label_bits;
-
-	label_bits = limit_label_pack(key->text, key->length, detail->label);
-	detail->owner = part->rule->owner;
-	part->word = (part->word & ~KEY_OWNER_BITS) | part->rule->spec.algorithm | label_bits;
-}
-
-static void
-convert_use(Part *part, int64 now_us)
-{
-	LimitSpec	from;
-
-	limit_entry_spec(&limit_store.keys, part->slot, part->locked_word, &from);
-	if (from.algorithm == LIMIT_SLIDING_LOG)
-		limit_entry_log(&limit_store.keys, part->slot, part->locked_word, part->log);
-	limit_convert(&from, &part->rule->spec, &part->use, part->log, now_us);
-	part->word = (part->word & ~ENTRY_ALGORITHM) | part->rule->spec.algorithm;
-	part->converted = true;
-}
-
-/* An automatic block never outlasts what the rule says now, so a clock that steps back does not extend it. */
-static void
-load_block(Part *part, int64 now_us)
-{
-	int64		until_us = keytable_detail(&limit_store.keys, part->slot)->room64[0];
-
-	if (part->word & ENTRY_AUTO_BLOCKED)
-		until_us = Min(until_us, now_us + part->rule->block_us);
-	if (until_us > now_us)
-		part->blocked_until_us = until_us;
-	else
-		part->word &= ~(ENTRY_BLOCKED | ENTRY_AUTO_BLOCKED);
-}
-
-static void
-load_part(Part *part, const LimitKey *key, int64 now_us)
-{
-	const LimitSpec *spec = &part->rule->spec;
-	uint32		tag;
-
-	part->use.a = part->use.b = 0;
-	part->log->n = part->log->dropped = 0;
-	part->changed = part->converted = false;
-	part->blocked_until_us = 0;
-	if (part->slot != 0)
-	{
-		tag = keytable_entry(&limit_store.keys, part->slot)->tag;
-		if (spec->algorithm == LIMIT_SLIDING_LOG && tag == part->rule->tag)
-			limit_entry_log(&limit_store.keys, part->slot, part->locked_word, part->log);
-		else
-		{
-			const KeyState *state = keytable_state(&limit_store.keys, part->slot, part->locked_word);
-
-			part->use.a = state->a;
-			part->use.b = state->b;
-		}
-		if (unlikely(tag == 0))
-		{
-			name_entry(part, key);
-			part->converted = true;
-		}
-		else if (unlikely(tag != part->rule->tag))
-			convert_use(part, now_us);
-		if (unlikely(part->word & ENTRY_BLOCKED))
-			load_block(part, now_us);
-	}
-	limit_settle(spec, &part->use, part->log, now_us);
-	part->remaining = limit_remaining(spec, &part->use, part->log, now_us);
-}
-
-/* Writes the new state beside the old one, to be made the true one by the commit. */
-static void
-store_part(Part *part, KeySlot extents)
-{
-	KeyTable   *table = &limit_store.keys;
-	const LimitSpec *spec = &part->rule->spec;
-	KeyState   *spare = keytable_spare_state(table, part->slot, part->locked_word);
-
-	if (spec->algorithm == LIMIT_SLIDING_LOG)
-		limit_entry_store_log(table, part->slot, part->locked_word, extents, part->log, spare);
-	else
-	{
-		spare->a = part->use.a;
-		spare->b = part->use.b;
-	}
-	part->change.slot = part->slot;
-	part->change.word = part->word ^ KEY_SECOND;
-	part->change.tag = part->rule->tag;
-	part->change.new_detail = part->converted;
-	part->change.room64 = spec->per_us;
-	part->change.room32 = spec->max_hits;
-	part->change.extra = spec->algorithm == LIMIT_SLIDING_LOG ? extents : spec->burst;
-}
-
-/* ---- under the table lock ---- */
-
-/*
- * Gives an entry the extra storage its rule wants, or takes away what it no
- * longer wants, keeping what it has used.
- */
-static bool
-refit_extents(Part *part, const LimitKey *key, int64 now_us)
-{
-	KeyTable   *table = &limit_store.keys;
-	int			wanted = limit_spec_extents(&part->rule->spec);
-	KeySlot		old_extents;
-	KeySlot		extents = 0;
-
-	part->locked_word = pg_atomic_read_u32(&keytable_entry(table, part->slot)->word);
-	if (!wants_other_extents(part))
-		return true;
-	if (wanted > 0 && (extents = keytable_claim_extents(table, part->slot, wanted, now_us)) == 0)
-		return false;
-
-	part->word = part->locked_word = keytable_lock_slot(table, part->slot);
-	load_part(part, key, now_us);
-	old_extents = (part->locked_word & KEY_EXTENDED) ?
-		keytable_detail(table, part->slot)->extra : 0;
-	part->word = wanted > 0 ? part->word | KEY_EXTENDED : part->word & ~KEY_EXTENDED;
-	part->converted = true;
-	store_part(part, extents);
-	keytable_commit(table, &part->change, 1);
-	keytable_free_extents(table, old_extents);
-	return true;
-}
-
-static bool
-find_or_make(Part **parts, int n, const LimitKey *key, bool make, int64 now_us)
-{
-	for (int i = 0; i < n; i++)
-	{
-		parts[i]->slot = keytable_find_locked(&limit_store.keys, parts[i]->hash);
-		if (parts[i]->slot == 0 && make)
-		{
-			parts[i]->slot = keytable_insert(&limit_store.keys, parts[i]->hash, now_us);
-			if (parts[i]->slot == 0)
-				return false;
-		}
-		if (parts[i]->slot != 0 && !refit_extents(parts[i], key, now_us))
-			return false;
-	}
-	return true;
-}
-
-/* In a table so small that the keys of one call evict each other, a few rounds must do. */
-static bool
-make_and_lock(Part **parts, int n, const LimitKey *key, bool make, int64 now_us)
-{
-	for (int round = 0; round < 3; round++)
-		if (find_or_make(parts, n, key, make, now_us) && lock_parts(parts, n))
-			return true;
-	return false;
 }
 
 /* ---- the operations; all entries are locked ---- */
@@ -496,7 +239,7 @@ work_on_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool re
 
 	catch_up_with_clock(parts, n, call);
 	for (int i = 0; i < n; i++)
-		load_part(parts[i], key, call->now_us);
+		part_load(parts[i], key, call->now_us);
 	if (call->operation == LIMIT_CHECK)
 		check_parts(parts, n, call, refused_already);
 	else
@@ -509,7 +252,7 @@ work_on_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool re
 			continue;
 		if (parts[i]->changed)
 		{
-			store_part(parts[i], keytable_detail(&limit_store.keys, parts[i]->slot)->extra);
+			part_store(parts[i], keytable_detail(&limit_store.keys, parts[i]->slot)->extra);
 			changes[n_changes++] = parts[i]->change;
 		}
 		else
@@ -529,7 +272,7 @@ run_under_table_lock(Part **parts, int n, LimitCall *call, const LimitKey *key,
 	bool		done;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	done = make_and_lock(parts, n, key, makes_keys(call), call->now_us);
+	done = parts_make_and_lock(parts, n, key, makes_keys(call), call->now_us);
 	if (done)
 		work_on_parts(parts, n, call, key, refused_already);
 	LWLockRelease(lock);
@@ -539,7 +282,7 @@ run_under_table_lock(Part **parts, int n, LimitCall *call, const LimitKey *key,
 static bool
 run_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool refused_already)
 {
-	if (unlikely(!find_known(parts, n) || !lock_parts(parts, n)))
+	if (unlikely(!parts_find(parts, n) || !parts_lock(parts, n)))
 		return run_under_table_lock(parts, n, call, key, refused_already);
 	work_on_parts(parts, n, call, key, refused_already);
 	return true;
@@ -591,52 +334,6 @@ result_of_hit(const LimitCall *call, const LimitRule *rule, const LimitUse *use,
 	result->reset_us = limit_reset_us(&rule->spec, use, NULL, call->now_us);
 	if (result->reason == REASON_LIMITED)
 		result->retry_us = limit_retry_us(&rule->spec, use, NULL, call->now_us, call->cost);
-}
-
-static void
-note_block(SipHash hash, const char *reason)
-{
-	LimitNote  *note = NULL;
-
-	LWLockAcquire(limit_store.keys.lock, LW_EXCLUSIVE);
-	for (uint32 i = 0; i < limit_store.n_notes; i++)
-	{
-		LimitNote  *other = &limit_store.notes[i];
-
-		if (other->hash.lo == hash.lo && other->hash.hi == hash.hi)
-		{
-			note = other;
-			break;
-		}
-		if (note == NULL && other->hash.lo == 0 && other->hash.hi == 0)
-			note = other;
-	}
-	if (note == NULL)
-		note = &limit_store.notes[hash.lo % limit_store.n_notes];
-	memset(note, 0, sizeof(*note));
-	if (reason != NULL)
-	{
-		note->hash = hash;
-		strlcpy(note->reason, reason, sizeof(note->reason));
-	}
-	LWLockRelease(limit_store.keys.lock);
-}
-
-const char *
-limit_note_of(SipHash hash)
-{
-	char	   *reason = NULL;
-	char		copy[LIMIT_REASON_SIZE];
-
-	LWLockAcquire(limit_store.keys.lock, LW_SHARED);
-	for (uint32 i = 0; i < limit_store.n_notes && reason == NULL; i++)
-		if (limit_store.notes[i].hash.lo == hash.lo && limit_store.notes[i].hash.hi == hash.hi)
-		{
-			memcpy(copy, limit_store.notes[i].reason, sizeof(copy));
-			reason = copy;
-		}
-	LWLockRelease(limit_store.keys.lock);
-	return reason ? pstrdup(reason) : NULL;
 }
 
 static inline bool
@@ -732,7 +429,7 @@ limits_run(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, 
 		return false;
 	if (call->operation == LIMIT_BLOCK)
 		for (int i = 0; i < n_parts; i++)
-			note_block(parts[i]->hash, call->note);
+			limit_note_set(parts[i]->hash, call->note);
 	if (call->operation == LIMIT_CHECK && call->cost > 0)
 	{
 		for (int i = 0; i < n; i++)
