@@ -171,7 +171,7 @@ read_key(KeySlot slot, const LimitRule *only, int64 now_us, TopKey *top)
 
 	limit_settle(&spec, &use, &log, now_us);
 	top->used = limit_used(&spec, &use, &log, now_us);
-	top->remaining = limit_remaining(&spec, &use, &log, now_us);
+	top->remaining = top->blocked_until_us != 0 ? 0 : limit_remaining(&spec, &use, &log, now_us);
 	top->reset_us = limit_reset_us(&spec, &use, &log, now_us);
 	top->word = word;
 	if (top->used == 0 && top->blocked_until_us == 0)

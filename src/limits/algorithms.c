@@ -55,6 +55,10 @@ window_start(int64_t per_us, int64_t now_us)
  *
  * Debt is the time until the key is full, scaled by max_hits: one unit adds
  * exactly per_us, one microsecond pays max_hits, and full is burst * per_us.
+ *
+ * More debt than full can come from a clock that stepped back, and then it is
+ * forgiven, or from a limit that was lowered below what is in use, and then it
+ * stands.  The fraction tells: it is kept as -1 - b where the debt stands.
  */
 
 static inline wide
@@ -68,7 +72,7 @@ gcra_debt(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
 	if (use->a < now_us)
 		return 0;
-	return (wide) (use->a - now_us) * spec->max_hits + use->b;
+	return (wide) (use->a - now_us) * spec->max_hits + (use->b < 0 ? -1 - use->b : use->b);
 }
 
 static inline void
@@ -84,24 +88,35 @@ gcra_store(const LimitSpec *spec, LimitUse *use, int64_t now_us, wide debt)
 	whole = div_floor(debt, spec->max_hits);
 	use->a = now_us + whole;
 	use->b = (int64_t) (debt - (wide) whole * spec->max_hits);
+	if (debt > gcra_full(spec))
+		use->b = -1 - use->b;
 }
 
-/* More debt than full can only come from a clock that stepped back or a limit that shrank. */
-static inline void
-gcra_settle(const LimitSpec *spec, LimitUse *use, int64_t now_us)
+/* The debt that counts now. */
+static inline wide
+gcra_settled_debt(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
 	wide		debt = gcra_debt(spec, use, now_us);
 
-	if (debt == 0 || spec->max_hits == 0)
-		use->a = use->b = 0;
-	else if (debt > gcra_full(spec))
-		gcra_store(spec, use, now_us, gcra_full(spec));
+	return debt > gcra_full(spec) && use->b >= 0 ? gcra_full(spec) : debt;
+}
+
+static inline void
+gcra_settle(const LimitSpec *spec, LimitUse *use, int64_t now_us)
+{
+	gcra_store(spec, use, now_us, gcra_settled_debt(spec, use, now_us));
+}
+
+static inline int64_t
+gcra_units_left(const LimitSpec *spec, wide debt)
+{
+	return debt >= gcra_full(spec) ? 0 : div_floor(gcra_full(spec) - debt, spec->per_us);
 }
 
 static inline int64_t
 gcra_remaining(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
-	return div_floor(gcra_full(spec) - gcra_debt(spec, use, now_us), spec->per_us);
+	return gcra_units_left(spec, gcra_debt(spec, use, now_us));
 }
 
 static inline int64_t
@@ -121,10 +136,11 @@ gcra_retry(const LimitSpec *spec, const LimitUse *use, int64_t now_us, int64_t c
 static inline void
 gcra_take(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost)
 {
-	wide		debt = gcra_debt(spec, use, now_us) + (wide) cost * spec->per_us;
+	wide		before = gcra_debt(spec, use, now_us);
+	wide		debt = before + (wide) cost * spec->per_us;
 
 	if (debt > gcra_full(spec))
-		debt = gcra_full(spec);
+		debt = before > gcra_full(spec) ? before : gcra_full(spec);
 	gcra_store(spec, use, now_us, debt);
 }
 
@@ -145,9 +161,9 @@ gcra_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *use, int64_t 
 	wide		old = gcra_debt(from, use, now_us);
 	wide		units = old / from->per_us;
 	wide		part = old % from->per_us;
-	wide		debt = units * to->per_us + (part * to->per_us + from->per_us - 1) / from->per_us;
 
-	gcra_store(to, use, now_us, debt < gcra_full(to) ? debt : gcra_full(to));
+	gcra_store(to, use, now_us,
+			   units * to->per_us + (part * to->per_us + from->per_us - 1) / from->per_us);
 }
 
 /* ---- fixed_window and calendar_window ---- */
@@ -303,7 +319,11 @@ log_settle(const LimitSpec *spec, LimitLog *log, int64_t now_us)
 
 	for (int i = 0; i < log->n; i++)
 	{
-		log->at_us[i] = min64(log->at_us[i], now_us);
+		if (log->at_us[i] > now_us)
+		{
+			log->at_us[i] = now_us;
+			log->stepped_back = true;
+		}
 		if (now_us - log->at_us[i] >= spec->per_us)
 			ended = i + 1;
 	}
@@ -559,13 +579,9 @@ limit_take(const LimitSpec *spec, LimitUse *use, LimitLog *log, int64_t now_us, 
 static int64_t
 gcra_hit(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost)
 {
-	wide		full = gcra_full(spec);
-	wide		debt = gcra_debt(spec, use, now_us);
-	int64_t		remaining;
+	wide		debt = gcra_settled_debt(spec, use, now_us);
+	int64_t		remaining = gcra_units_left(spec, debt);
 
-	if (debt > full)
-		debt = full;
-	remaining = div_floor(full - debt, spec->per_us);
 	gcra_store(spec, use, now_us, cost <= remaining ? debt + (wide) cost * spec->per_us : debt);
 	return remaining;
 }

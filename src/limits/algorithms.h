@@ -44,7 +44,8 @@ typedef struct LimitSpec
  * What a key has used.  All zero means "nothing", for every algorithm.
  *
  *	gcra			a: theoretical arrival time in whole us, b: its fraction in
- *					1/max_hits us.  Kept under the spec that wrote it.
+ *					1/max_hits us, or -1 - fraction.  Kept under the spec that
+ *					wrote it.
  *	fixed_window	a: when the window opened, b: units used in it
  *	calendar_window	a: when the window began, b: units used in it
  *	sliding_window	a: when the bucket began, b: units (before << 32 | now)
@@ -61,6 +62,7 @@ typedef struct LimitLog
 {
 	int			n;
 	int			dropped;		/* hits that fell off the old end since it was loaded */
+	bool		stepped_back;	/* hits were later than the clock, and were set to it */
 	int64_t		at_us[LIMIT_LOG_MAX];
 } LimitLog;
 

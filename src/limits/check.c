@@ -66,11 +66,13 @@ needs_counting(const LimitCall *call, const LimitKey *key, const LimitRule *rule
 	return false;
 }
 
-static inline bool
-makes_keys(const LimitCall *call)
+/* A call that can never pass, or only looks, makes no key. */
+static bool
+makes_key(const LimitCall *call, const LimitRule *rule)
 {
 	return call->operation == LIMIT_BLOCK ||
-		(call->operation == LIMIT_CHECK && call->cost > 0);
+		(call->operation == LIMIT_CHECK && call->cost > 0 &&
+		 call->cost <= limit_capacity(&rule->spec));
 }
 
 /* ---- the operations; all entries are locked ---- */
@@ -110,6 +112,8 @@ clear_block(Part *part)
 static void
 refuse(Part *part, const LimitCall *call)
 {
+	/* Kept as it was, it would lock the key until the clock comes there again. */
+	part->changed = part->stepped_back;
 	if (part->blocked_until_us != 0 || call->cost > limit_capacity(&part->rule->spec))
 		return;
 	if (part->rule->count_denied)
@@ -272,7 +276,7 @@ run_under_table_lock(Part **parts, int n, LimitCall *call, const LimitKey *key,
 	bool		done;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	done = parts_make_and_lock(parts, n, key, makes_keys(call), call->now_us);
+	done = parts_make_and_lock(parts, n, key, call->now_us);
 	if (done)
 		work_on_parts(parts, n, call, key, refused_already);
 	LWLockRelease(lock);
@@ -377,10 +381,12 @@ run_known_key(LimitCall *call, const LimitKey *key, const LimitRule *rule,
 	remaining = limit_hit(&rule->spec, &use, call->now_us, call->cost);
 	if (unlikely(call->cost > remaining))
 	{
+		bool		stepped_back = state->a > call->now_us &&
+			(use.a != state->a || use.b != state->b);
+
 		keytable_unlock(table, slot, word);
-		if (rule->count_denied || rule->block_us > 0)
+		if (rule->count_denied || rule->block_us > 0 || stepped_back)
 			return false;
-		limit_settle(&rule->spec, &use, NULL, call->now_us);
 	}
 	else
 	{
@@ -423,6 +429,7 @@ limits_run(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, 
 		part->result = &results[i];
 		part->log = &logs[n_parts];
 		part->hash = limit_key_hash(rules[i], key);
+		part->makes_key = makes_key(call, rules[i]);
 		parts[n_parts++] = part;
 	}
 	if (n_parts > 0 && !run_parts(parts, n_parts, call, key, !all_allowed))

@@ -28,6 +28,8 @@ typedef struct TrustedProxies
 
 extern const TrustedProxies *limits_trusted_proxies;
 
+extern bool limits_is_header_name(const char *name);
+
 extern void limits_init(void);
 extern void limits_settings_init(void);
 extern void limit_routes_init(void);

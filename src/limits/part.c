@@ -114,12 +114,12 @@ convert_use(Part *part, int64 now_us)
 static void
 load_block(Part *part, int64 now_us)
 {
-	int64		until_us = keytable_detail(&limit_store.keys, part->slot)->room64[0];
+	int64	   *until_us = &keytable_detail(&limit_store.keys, part->slot)->room64[0];
 
 	if (part->word & ENTRY_AUTO_BLOCKED)
-		until_us = Min(until_us, now_us + part->rule->block_us);
-	if (until_us > now_us)
-		part->blocked_until_us = until_us;
+		*until_us = Min(*until_us, now_us + part->rule->block_us);
+	if (*until_us > now_us)
+		part->blocked_until_us = *until_us;
 	else
 		part->word &= ~(ENTRY_BLOCKED | ENTRY_AUTO_BLOCKED);
 }
@@ -128,10 +128,12 @@ void
 part_load(Part *part, const LimitKey *key, int64 now_us)
 {
 	const LimitSpec *spec = &part->rule->spec;
+	LimitUse	before;
 	uint32		tag;
 
 	part->use.a = part->use.b = 0;
 	part->log->n = part->log->dropped = 0;
+	part->log->stepped_back = false;
 	part->changed = part->converted = false;
 	part->blocked_until_us = 0;
 	if (part->slot != 0)
@@ -156,7 +158,10 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 		if (unlikely(part->word & ENTRY_BLOCKED))
 			load_block(part, now_us);
 	}
+	before = part->use;
 	limit_settle(spec, &part->use, part->log, now_us);
+	part->stepped_back = part->log->stepped_back ||
+		(before.a > now_us && (before.a != part->use.a || before.b != part->use.b));
 	part->remaining = limit_remaining(spec, &part->use, part->log, now_us);
 }
 
@@ -216,12 +221,12 @@ refit_extents(Part *part, const LimitKey *key, int64 now_us)
 }
 
 static bool
-find_or_make(Part **parts, int n, const LimitKey *key, bool make, int64 now_us)
+find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 {
 	for (int i = 0; i < n; i++)
 	{
 		parts[i]->slot = keytable_find_locked(&limit_store.keys, parts[i]->hash);
-		if (parts[i]->slot == 0 && make)
+		if (parts[i]->slot == 0 && parts[i]->makes_key)
 		{
 			parts[i]->slot = keytable_insert(&limit_store.keys, parts[i]->hash, now_us);
 			if (parts[i]->slot == 0)
@@ -235,10 +240,10 @@ find_or_make(Part **parts, int n, const LimitKey *key, bool make, int64 now_us)
 
 /* In a table so small that the keys of one call evict each other, a few rounds must do. */
 bool
-parts_make_and_lock(Part **parts, int n, const LimitKey *key, bool make, int64 now_us)
+parts_make_and_lock(Part **parts, int n, const LimitKey *key, int64 now_us)
 {
 	for (int round = 0; round < 3; round++)
-		if (find_or_make(parts, n, key, make, now_us) && parts_lock(parts, n))
+		if (find_or_make(parts, n, key, now_us) && parts_lock(parts, n))
 			return true;
 	return false;
 }

@@ -19,6 +19,8 @@ typedef struct Part
 	uint32		word;			/* as it will be, but for the state in use */
 	bool		counted;		/* takes part; else lists or mode decided already */
 	bool		changed;
+	bool		stepped_back;	/* the entry is ahead of the clock, and was settled to it */
+	bool		makes_key;		/* when the key is not known */
 	bool		converted;		/* the rule is not the one the entry was counted under */
 	bool		passes;			/* under this limit alone */
 	int64		blocked_until_us;	/* 0: not blocked */
@@ -39,7 +41,7 @@ extern bool parts_lock(Part **parts, int n);
  * what we make; false when the table has no room.  A part whose key is not known
  * and not to be made has slot 0.
  */
-extern bool parts_make_and_lock(Part **parts, int n, const LimitKey *key, bool make, int64 now_us);
+extern bool parts_make_and_lock(Part **parts, int n, const LimitKey *key, int64 now_us);
 
 /* Reads a locked entry, under the rule as it is now and at that time. */
 extern void part_load(Part *part, const LimitKey *key, int64 now_us);

@@ -19,6 +19,7 @@
 #include "limits/limits.h"
 #include "limits/lists.h"
 #include "limits/peer.h"
+#include "limits/result.h"
 #include "limits/routes.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -175,9 +176,7 @@ raise_for_postgrest(const LimitResult *results, int n, const LimitResult *refusa
 	append_member(&message, "message", text);
 	append_member(&message, "details",
 				  psprintf("%s%s%s", refusal->rule->name, refusal->rule->name[0] ? ": " : "",
-						   refusal->reason == REASON_LIMITED ? "limited" :
-						   refusal->reason == REASON_BLOCKED ? "blocked" :
-						   refusal->reason == REASON_DENIED ? "denied" : "cost_exceeds_limit"));
+						   limits_reason_text(refusal->reason)));
 	append_member(&message, "hint", NULL);
 	appendStringInfoChar(&message, '}');
 
@@ -186,8 +185,11 @@ raise_for_postgrest(const LimitResult *results, int n, const LimitResult *refusa
 	append_refusal_headers(&detail, results, n, retry_after_s, now_us);
 	appendStringInfoChar(&detail, '}');
 
+	/* An everyday answer, not a fault: it need not fill the log. */
 	ereport(ERROR,
 			(errcode(ERRCODE_POSTGREST),
+			 errhidestmt(true),
+			 errhidecontext(true),
 			 errmsg_internal("%s", message.data),
 			 errdetail_internal("%s", detail.data)));
 }
@@ -216,7 +218,7 @@ limits_raise_refusal(const LimitResult *results, int n, int64 now_us)
 
 /* ---- the request ---- */
 
-/* An address that is denied everywhere gets no further, whatever it asks for. */
+/* Without a route there is no limit to ask the lists for, but a denied address gets no further. */
 static void
 refuse_denied(const Peer *peer, int64 now_us)
 {
@@ -227,6 +229,18 @@ refuse_denied(const Peer *peer, int64 now_us)
 		limits_raise_refusal(&result, 1, now_us);
 }
 
+/* A limit on trial, or switched off, is nothing that a client should heed. */
+static int
+keep_enforced(LimitResult *results, int n)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (results[i].rule->mode == LIMIT_ENFORCE)
+			results[kept++] = results[i];
+	return kept;
+}
+
 static void
 consume_route(const LimitRoute *route, const Peer *peer)
 {
@@ -234,6 +248,7 @@ consume_route(const LimitRoute *route, const Peer *peer)
 	LimitKey	key;
 	const LimitRule *rules[LIMITS_PER_CALL];
 	LimitResult results[LIMITS_PER_CALL];
+	int			n_told;
 
 	for (int i = 0; i < route->n_limits; i++)
 		rules[i] = limit_rule_get(route->limits[i], strlen(route->limits[i]));
@@ -244,9 +259,12 @@ consume_route(const LimitRoute *route, const Peer *peer)
 	limits_check(&call, &key, rules, route->n_limits, results);
 	for (int i = 0; i < route->n_limits; i++)
 		if (!results[i].allowed)
-			limits_raise_refusal(results, route->n_limits, call.now_us);
-	if (!results[0].unknown)
-		add_response_headers(results, route->n_limits, call.now_us);
+			limits_raise_refusal(results, keep_enforced(results, route->n_limits), call.now_us);
+	if (results[0].unknown)
+		return;
+	n_told = keep_enforced(results, route->n_limits);
+	if (n_told > 0)
+		add_response_headers(results, n_told, call.now_us);
 }
 
 Datum
@@ -273,9 +291,9 @@ pattyly_pre_request(PG_FUNCTION_ARGS)
 	limit_peer_find(&peer, route != NULL ? route->header : NULL,
 					route != NULL && (route->keyed_by == ROUTE_BY_USER ||
 									  route->keyed_by == ROUTE_BY_IP_AND_USER));
-	if (limit_lists_any())
-		refuse_denied(&peer, clock_now_us());
 	if (route != NULL)
 		consume_route(route, &peer);
+	else
+		refuse_denied(&peer, clock_now_us());
 	PG_RETURN_VOID();
 }

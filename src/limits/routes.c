@@ -134,7 +134,7 @@ read_keyed_by(LimitRoute *route, HeapTuple tuple, TupleDesc desc)
 		route->keyed_by = ROUTE_BY_USER;
 	else if (strcmp(keyed_by, "ip+user") == 0)
 		route->keyed_by = ROUTE_BY_IP_AND_USER;
-	else if (strncmp(keyed_by, "header:", 7) == 0 && keyed_by[7] != '\0')
+	else if (strncmp(keyed_by, "header:", 7) == 0 && limits_is_header_name(keyed_by + 7))
 	{
 		route->keyed_by = ROUTE_BY_HEADER;
 		route->header = asc_tolower(keyed_by + 7, strlen(keyed_by + 7));
@@ -222,13 +222,15 @@ hex_value(char c)
 	return -1;
 }
 
-/* "/rpc/log%69n" is "/rpc/login" to PostgREST's router, so it must be to us. */
+/* "/rpc/log%69n" and "rpc/login" are "/rpc/login" to PostgREST's router, so they must be to us. */
 static char *
 decode_path(const char *path)
 {
-	char	   *decoded = palloc(strlen(path) + 1);
+	char	   *decoded = palloc(strlen(path) + 2);
 	char	   *to = decoded;
 
+	if (path[0] != '/')
+		*to++ = '/';
 	while (*path != '\0')
 	{
 		int			high = *path == '%' ? hex_value(path[1]) : -1;
@@ -266,7 +268,7 @@ limit_route_find(const char *method, const char *path)
 {
 	const RouteSet *set = config_get(&routes_table);
 
-	if (strchr(path, '%') != NULL)
+	if (path[0] != '/' || strchr(path, '%') != NULL)
 		path = decode_path(path);
 	for (int i = 0; i < set->n; i++)
 		if (method_matches(&set->routes[i], method) && path_matches(&set->routes[i], path))

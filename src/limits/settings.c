@@ -97,26 +97,21 @@ assign_trusted_proxies(const char *newval, void *extra)
 	limits_trusted_proxies = extra;
 }
 
+bool
+limits_is_header_name(const char *name)
+{
+	return name[0] != '\0' &&
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == strlen(name);
+}
+
 static bool
 check_header_name(char **newval, void **extra, GucSource source)
 {
-	for (char *c = *newval; *c != '\0'; c++)
-	{
-		if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') &&
-			!(*c >= '0' && *c <= '9') && *c != '-' && *c != '_')
-		{
-			GUC_check_errdetail("The value is no name of an HTTP header.");
-			GUC_check_errhint("Write it like \"x-forwarded-for\" or \"cf-connecting-ip\".");
-			return false;
-		}
-	}
-	if (**newval == '\0')
-	{
-		GUC_check_errdetail("The value is empty.");
-		GUC_check_errhint("Set pattyly.trusted_proxies to 0 to trust no header.");
-		return false;
-	}
-	return true;
+	if (limits_is_header_name(*newval))
+		return true;
+	GUC_check_errdetail("The value is no name of an HTTP header.");
+	GUC_check_errhint("Write it like \"x-forwarded-for\" or \"cf-connecting-ip\"; to trust no header set pattyly.trusted_proxies to 0.");
+	return false;
 }
 
 void

@@ -151,6 +151,7 @@ limit_entry_log(const KeyTable *table, KeySlot slot, uint32 word, LimitLog *log)
 
 	log->n = cells > 0 ? (int) Min(state->b, Min(cells, LIMIT_LOG_MAX)) : 0;
 	log->dropped = 0;
+	log->stepped_back = false;
 	for (int i = 0; i < log->n; i++)
 		log->at_us[i] = *keytable_cell(table, keytable_detail(table, slot)->extra,
 									   (int) ((state->a + i) % cells));
@@ -185,7 +186,8 @@ entry_is_valid(const KeyTable *table, KeySlot slot)
 		return false;
 	if ((word & KEY_EXTENDED) && spec.algorithm != LIMIT_SLIDING_LOG)
 		return false;
-	return state->a >= 0 && (spec.algorithm == LIMIT_SLIDING_WINDOW || state->b >= 0);
+	return state->a >= 0 && (spec.algorithm == LIMIT_SLIDING_WINDOW ||
+							 spec.algorithm == LIMIT_GCRA || state->b >= 0);
 }
 
 /* KeyLoad: units used; a blocked or an exhausted key stays. */

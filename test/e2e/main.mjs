@@ -24,9 +24,22 @@ async function startServers() {
 }
 
 const wanted = process.argv.slice(2)
-const order = ['answers', 'keys', 'transactions', 'routes', 'addresses', 'live', 'clock', 'enforce', 'privileges', 'pooler']
+const order = [
+  'answers',
+  'keys',
+  'transactions',
+  'routes',
+  'addresses',
+  'live',
+  'clock',
+  'enforce',
+  'privileges',
+  'pooler',
+]
 const unknown = wanted.filter((name) => !order.includes(name))
-const forgotten = readdirSync(new URL('tests', import.meta.url)).filter((file) => !order.includes(file.replace('.mjs', '')))
+const forgotten = readdirSync(new URL('tests', import.meta.url)).filter(
+  (file) => !order.includes(file.replace('.mjs', '')),
+)
 if (unknown.length + forgotten.length > 0) throw new Error(`no such test: ${[...unknown, ...forgotten]}`)
 
 async function runTests(servers) {

@@ -7,7 +7,7 @@ use lib $FindBin::RealBin;
 use PattylyNode;
 use Test::More;
 
-my $node = new_server('crash', 'pattyly.max_keys = 40000');
+my $node = new_server('crash', 'pattyly.max_keys = 120000');
 
 at($node, undef, "SELECT pattyly.set_limit('$_', 64, '1 hour', '$_')") for @ALGORITHMS;
 at($node, undef, "SELECT pattyly.set_limit('guard', 1, '1 hour', 'fixed_window', block_for => '30 min')");

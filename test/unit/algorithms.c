@@ -249,6 +249,36 @@ test_limit_of_zero(LimitAlgorithm algorithm)
 	   "%s: 0 counts nothing and is no exhausted key", limit_algorithm_name(algorithm));
 }
 
+/* A limit of 0 divides by nothing, not even when a state file was damaged. */
+static void
+test_damaged_under_zero(void)
+{
+	LimitSpec	spec = make_spec(LIMIT_GCRA, 0, HOUR_US, ANY_BURST);
+	Key			key;
+
+	clear_key(&key);
+	key.state.a = START_US + DAY_US;
+	key.state.b = 9;
+	settle(&spec, &key, START_US);
+	ok(key.state.a == 0 && key.state.b == 0, "gcra: a damaged state under a limit of 0 is cleared");
+}
+
+/* Nor does a count that was damaged overflow. */
+static void
+test_damaged_count(LimitAlgorithm algorithm)
+{
+	LimitSpec	spec = make_spec(algorithm, 5, HOUR_US, ANY_BURST);
+	Key			key;
+
+	clear_key(&key);
+	key.state.a = START_US / HOUR_US * HOUR_US;
+	key.state.b = INT64_MAX;
+	settle(&spec, &key, START_US);
+	take(&spec, &key, START_US, INT64_MAX);
+	ok(!passes(&spec, &key, START_US, 1), "%s: a damaged count stays full",
+	   limit_algorithm_name(algorithm));
+}
+
 /* ---- refunds ---- */
 
 static void
@@ -418,5 +448,8 @@ main(void)
 		test_counts_without_end(all[a]);
 		test_long_and_fast(all[a]);
 	}
+	test_damaged_under_zero();
+	test_damaged_count(LIMIT_FIXED_WINDOW);
+	test_damaged_count(LIMIT_CALENDAR_WINDOW);
 	return tap_done();
 }

@@ -47,6 +47,11 @@ attack_until(const LimitSpec *spec, Key *key, int64_t now_us, int64_t end_us, Ad
 	{
 		LimitVerdict verdict = peek(spec, key, now_us, 1);
 
+		if (admitted->n == MAX_ADMITTED || (!verdict.allowed && verdict.retry_us <= now_us))
+		{
+			printf("Bail out! the attack of %s does not end\n", limit_algorithm_name(spec->algorithm));
+			exit(1);
+		}
 		if (verdict.allowed)
 			attack_once(spec, key, now_us, admitted);
 		else

@@ -285,6 +285,29 @@ test_against_model(LimitAlgorithm algorithm, int64_t max_hits, int64_t per_us)
 	property_end();
 }
 
+/*
+ * The keeper of a log has its hits in a ring and goes by this number to leave
+ * those that stay where they are: it counts what fell off the old end, only.
+ */
+static void
+test_log_dropped(void)
+{
+	LimitSpec	spec = make_spec(LIMIT_SLIDING_LOG, 5, HOUR_US, ANY_BURST);
+	Key			key;
+
+	clear_key(&key);
+	for (int i = 0; i < 5; i++)
+		hit(&spec, &key, START_US + i, 1);
+	give(&spec, &key, START_US + 5, 1);
+	ok(key.log.n == 4 && key.log.dropped == 0, "sliding_log: a refund drops nothing at the old end");
+	take(&spec, &key, START_US + 6, 3);
+	ok(key.log.n == 5 && key.log.dropped == 2 && key.log.at_us[0] == START_US + 2 &&
+	   key.log.at_us[4] == START_US + 6, "sliding_log: over full drops the oldest 2");
+	settle(&spec, &key, START_US + 3 + HOUR_US);
+	ok(key.log.n == 3 && key.log.dropped == 4 && key.log.at_us[0] == START_US + 6,
+	   "sliding_log: what ended is dropped");
+}
+
 int
 main(void)
 {
@@ -302,5 +325,6 @@ main(void)
 			test_against_model(counters[a], rates[i][0], rates[i][1]);
 	for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++)
 		test_against_model(LIMIT_SLIDING_LOG, logs[i][0], logs[i][1]);
+	test_log_dropped();
 	return tap_done();
 }

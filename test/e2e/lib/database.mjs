@@ -6,7 +6,14 @@ const run = promisify(execFile)
 
 // One session; each text is a transaction. Rows as lines of columns with "|" between them.
 export async function session(texts, user = 'postgres') {
-  const { stdout } = await run('psql', ['-qXAt', '-v', 'ON_ERROR_STOP=1', '-U', user, ...texts.flatMap((text) => ['-c', text])])
+  const { stdout } = await run('psql', [
+    '-qXAt',
+    '-v',
+    'ON_ERROR_STOP=1',
+    '-U',
+    user,
+    ...texts.flatMap((text) => ['-c', text]),
+  ])
   return stdout.trimEnd()
 }
 

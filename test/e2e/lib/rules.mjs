@@ -15,7 +15,14 @@ export const limitStatement = (name, { per = '1 hour', algorithm = 'fixed_window
 }
 
 const routeStatement = ({ method, path, limits, keyed_by = 'ip', cost = 1, enabled = true }) =>
-  `INSERT INTO pattyly.routes (method, path, limits, keyed_by, cost, enabled) VALUES (${[method, path, limits, keyed_by, cost, enabled]
+  `INSERT INTO pattyly.routes (method, path, limits, keyed_by, cost, enabled) VALUES (${[
+    method,
+    path,
+    limits,
+    keyed_by,
+    cost,
+    enabled,
+  ]
     .map(literal)
     .join(', ')})`
 

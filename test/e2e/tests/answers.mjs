@@ -8,8 +8,20 @@ import { between, is } from '../lib/tap.mjs'
 const kinds = [
   { what: 'table GET', limit: 'read', q: 3, status: 200, ask: (db) => db.from('messages').select('body').limit(1) },
   { what: 'table POST', limit: 'write', q: 2, status: 201, ask: (db) => db.from('messages').insert({ body: 'Salut' }) },
-  { what: 'RPC POST', limit: 'contact', q: 3, status: 200, ask: (db) => db.rpc('contact', { name: 'Ada', message: 'Hi' }) },
-  { what: 'RPC GET', limit: 'quote', q: 2, status: 200, ask: (db) => db.rpc('quote_price', { product: 'tea' }, { get: true }) },
+  {
+    what: 'RPC POST',
+    limit: 'contact',
+    q: 3,
+    status: 200,
+    ask: (db) => db.rpc('contact', { name: 'Ada', message: 'Hi' }),
+  },
+  {
+    what: 'RPC GET',
+    limit: 'quote',
+    q: 2,
+    status: 200,
+    ask: (db) => db.rpc('quote_price', { product: 'tea' }, { get: true }),
+  },
 ]
 
 // contact has its 3 an hour from the preset web-forms.
@@ -35,7 +47,11 @@ async function oneKind(gateway, kind, role, token) {
   refused(answer, { limit, q }, `${what} as ${role}`)
   is(gateway.requests - before, 1, `${what} as ${role}: supabase-js does not try a 429 again`)
   const { code, message, details, hint } = answer.error
-  is({ code, message, details, hint }, JSON.parse(answer.text), `${what} as ${role}: the application gets the body as the error`)
+  is(
+    { code, message, details, hint },
+    JSON.parse(answer.text),
+    `${what} as ${role}: the application gets the body as the error`,
+  )
   is(answer.data, null, `${what} as ${role}: no data`)
 
   const other = connect(gateway, { token })
@@ -50,7 +66,8 @@ async function ownWords(gateway) {
   const client = connect(gateway)
   await client.send(ask)
   const answer = await client.send(ask)
-  const text = (s) => `Doucement, "own-words" !\r\nX-Injected: ${s} s = ${Math.floor(s / 60)} min ${s % 60} s; {name} reste`
+  const text = (s) =>
+    `Doucement, "own-words" !\r\nX-Injected: ${s} s = ${Math.floor(s / 60)} min ${s % 60} s; {name} reste`
   refused(answer, { limit: 'own-words', q: 1, text }, "a rule's own message")
   is(answer.headers['x-injected'], undefined, "a rule's own message becomes no header")
   is(answer.error.message, text(Number(answer.headers['retry-after'])), "a rule's own message reaches the application")
@@ -94,7 +111,11 @@ async function oddNames(gateway) {
   ])
   const { status, headers } = await connect(gateway).send(ask)
   const list = (item) => names.map((name) => `"${name.replaceAll('"', '\\"')}";${item}`).join(', ')
-  is([status, headers['ratelimit-policy']], [200, list('q=4294967295;w=315360000')], '16 limits with the longest names: RateLimit-Policy')
+  is(
+    [status, headers['ratelimit-policy']],
+    [200, list('q=4294967295;w=315360000')],
+    '16 limits with the longest names: RateLimit-Policy',
+  )
   is(headers.ratelimit?.replace(/;t=\d+/g, ''), list('r=4294967294'), '16 limits with the longest names: RateLimit')
 }
 

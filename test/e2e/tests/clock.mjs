@@ -26,8 +26,35 @@ const routes = [
 // RateLimit is about when there is more quota: at the end of a window, with the next unit of gcra.
 // At each time: the calls, as [units left, t], and a refusal as ['refused', t].
 const story = [
-  ['2027-03-01 12:00:10+00', { fixed: [[1, 60], [0, 60], ['refused', 60]], calendar: [[1, 50], [0, 50], ['refused', 50]], smooth: [[1, 10], [0, 10], ['refused', 10]], log: [[1, 60], [0, 60], ['refused', 60]] }],
-  ['2027-03-01 12:00:55.5+00', { fixed: [['refused', 15]], calendar: [['refused', 5]], smooth: [[1, 10]], log: [['refused', 15]] }],
+  [
+    '2027-03-01 12:00:10+00',
+    {
+      fixed: [
+        [1, 60],
+        [0, 60],
+        ['refused', 60],
+      ],
+      calendar: [
+        [1, 50],
+        [0, 50],
+        ['refused', 50],
+      ],
+      smooth: [
+        [1, 10],
+        [0, 10],
+        ['refused', 10],
+      ],
+      log: [
+        [1, 60],
+        [0, 60],
+        ['refused', 60],
+      ],
+    },
+  ],
+  [
+    '2027-03-01 12:00:55.5+00',
+    { fixed: [['refused', 15]], calendar: [['refused', 5]], smooth: [[1, 10]], log: [['refused', 15]] },
+  ],
   ['2027-03-01 12:01:10+00', { fixed: [[1, 60]], calendar: [[1, 50]], smooth: [[1, 10]], log: [[1, 60]] }],
 ]
 
@@ -52,7 +79,8 @@ export default async function clock({ direct }) {
   for (const [time, calls] of story) {
     await withSetting([direct], 'pattyly.frozen_clock', time, async () => {
       for (const [limit, outcomes] of Object.entries(calls))
-        for (const outcome of outcomes) is(got(await send(asks[limit])), wanted(limit, outcome), `${time} ${limit}: ${outcome}`)
+        for (const outcome of outcomes)
+          is(got(await send(asks[limit])), wanted(limit, outcome), `${time} ${limit}: ${outcome}`)
     })
   }
 }

@@ -11,7 +11,11 @@ export default async function enforce({ direct }) {
   await configure({ front: { max_hits: 2 } }, [])
   for (let i = 1; i <= 3; i += 1) {
     const { status, data, headers } = await connect(direct).send(ask('Ada@example.com'))
-    is([status, data, headers['x-application']], [200, 'sent', 'kept'], `enforce_limit within an RPC: call ${i} does what it is for`)
+    is(
+      [status, data, headers['x-application']],
+      [200, 'sent', 'kept'],
+      `enforce_limit within an RPC: call ${i} does what it is for`,
+    )
   }
   const answer = await connect(direct).send(ask('ada@example.com'))
   refused(answer, { limit, q: 3 }, 'enforce_limit within an RPC')

@@ -25,7 +25,11 @@ async function byUser(gateway) {
   passed(await at(undefined, home), { limit, q: 2, r: 0 }, 'user: nobody at the same address')
   refused(await at(undefined, home), { limit, q: 2 }, 'user: nobody at the same address once more')
   passed(await at(undefined, office), { limit, q: 2, r: 1 }, 'user: nobody at another address')
-  passed(await at(serviceToken, office), { limit, q: 2, r: 0 }, 'user: a service token has no user and counts by the address')
+  passed(
+    await at(serviceToken, office),
+    { limit, q: 2, r: 0 },
+    'user: a service token has no user and counts by the address',
+  )
 }
 
 // Not every issuer of tokens is as tidy as Supabase Auth.
@@ -73,7 +77,11 @@ async function byHeader(gateway) {
 
   const victim = freshAddress()
   for (let i = 0; i < 3; i += 1) await at(victim)
-  passed(await at(undefined, victim), { limit, q: 2, r: 1 }, 'header: writing the address of another there does not use up theirs')
+  passed(
+    await at(undefined, victim),
+    { limit, q: 2, r: 1 },
+    'header: writing the address of another there does not use up theirs',
+  )
 }
 
 // The route's limits are all consumed or none, and the answer names the one that binds.
@@ -81,7 +89,10 @@ async function severalLimits(gateway) {
   const routes = [{ method: 'POST', path: '/rpc/login', limits: ['per-hour', 'per-minute'], keyed_by: 'user' }]
   await configure({ 'per-hour': { max_hits: 3 }, 'per-minute': { max_hits: 2, per: '1 minute' } }, routes)
   const { send } = connect(gateway, { token: eve })
-  const left = (hour, minute, q = 2) => [['per-hour', hour, 3, 3600], ['per-minute', minute, q, 60]]
+  const left = (hour, minute, q = 2) => [
+    ['per-hour', hour, 3, 3600],
+    ['per-minute', minute, q, 60],
+  ]
   told(await send(ask), 200, left(2, 1), 'two limits')
   told(await send(ask), 200, left(1, 0), 'two limits')
   const answer = await send(ask)
@@ -101,5 +112,9 @@ export default async function keys({ direct }) {
   await byAddressAndUser(direct)
   await byHeader(direct)
   await severalLimits(direct)
-  is((await connect(direct).send((db) => db.rpc('login', { email: 'a', password: 'right' }))).data, true, 'and what the function says arrives')
+  is(
+    (await connect(direct).send((db) => db.rpc('login', { email: 'a', password: 'right' }))).data,
+    true,
+    'and what the function says arrives',
+  )
 }

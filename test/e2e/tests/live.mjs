@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, freshAddress } from '../lib/clients.mjs'
 import { query, sql } from '../lib/database.mjs'
-import { passed, refusal, refused, uncounted } from '../lib/expect.mjs'
+import { passed, refused, uncounted } from '../lib/expect.mjs'
 import { configure, limitStatement, setLimit } from '../lib/rules.mjs'
 import { is } from '../lib/tap.mjs'
 
@@ -19,7 +19,11 @@ async function changedLimit(gateway) {
   await configure({ [limit]: { max_hits: 100 } }, [{ path: '/notes', limits: [limit] }])
   await atOnce(gateway)
   await setLimit(limit, { max_hits: 50 })
-  is(policies(await atOnce(gateway)), ['"changing";q=50;w=3600'], 'set_limit: every connection has the new limit at the next request')
+  is(
+    policies(await atOnce(gateway)),
+    ['"changing";q=50;w=3600'],
+    'set_limit: every connection has the new limit at the next request',
+  )
 
   const peer = freshAddress()
   await setLimit(limit, { max_hits: 2 })
@@ -50,11 +54,19 @@ async function changedUnderLoad(gateway) {
   const load = Array.from({ length: pool }, keepAsking)
   for (let i = 1; i <= 10; i += 1) await setLimit(limit, { max_hits: i % 2 === 0 ? 1000000 : 999999 })
   await setLimit(limit, { max_hits: 999998 })
-  is(policies(await atOnce(gateway)), ['"busy";q=999998;w=3600'], 'under load: what was committed before a request holds for it')
+  is(
+    policies(await atOnce(gateway)),
+    ['"busy";q=999998;w=3600'],
+    'under load: what was committed before a request holds for it',
+  )
   running = false
   await Promise.all(load)
   const possible = [999998, 999999, 1000000].map((q) => `200 "busy";q=${q};w=3600`)
-  is(seen.filter((one) => !possible.includes(one)), [], `under load: each of ${seen.length} answers is of one rule or the other`)
+  is(
+    seen.filter((one) => !possible.includes(one)),
+    [],
+    `under load: each of ${seen.length} answers is of one rule or the other`,
+  )
 }
 
 // Of many requests at once exactly as many pass as there are units.
@@ -71,7 +83,11 @@ async function modes(gateway) {
   const limit = 'mode'
   await configure({ [limit]: { max_hits: 1, mode: 'shadow' } }, [{ path: '/notes', limits: [limit] }])
   const peer = freshAddress()
-  is(statuses([await from(gateway, peer), await from(gateway, peer), await from(gateway, peer)]), [200, 200, 200], 'shadow lets pass')
+  is(
+    statuses([await from(gateway, peer), await from(gateway, peer), await from(gateway, peer)]),
+    [200, 200, 200],
+    'shadow lets pass',
+  )
   is(
     await sql("SELECT shadow_denied > 0, denied FROM pattyly.limit_stats WHERE limit_name = 'mode'"),
     't|0',
@@ -114,17 +130,28 @@ async function lists(gateway) {
 
   await list('192.0.2.0/28', 'deny')
   const denied = await from(gateway, '192.0.2.1')
-  is([denied.status, denied.reason, denied.headers['retry-after']], [429, 'Too Many Requests', undefined], 'deny: refused, no waiting helps')
-  is(JSON.parse(denied.text), refusal('Accès refusé.', 'denied'), 'deny: the body')
+  is(
+    [denied.status, denied.reason, denied.headers['retry-after']],
+    [429, 'Too Many Requests', undefined],
+    'deny: refused, no waiting helps',
+  )
+  const { details, ...body } = JSON.parse(denied.text)
+  is([body.code, body.message], ['rate_limited', 'Accès refusé.'], 'deny: the body')
+  is(/^(listed: )?denied$/.test(details), true, `deny: the body says why (${details})`)
   is((await readOther('192.0.2.1')).status, 429, 'deny without a limit: under every limit')
   const price = (db) => db.rpc('quote_price', { product: 'tea' })
-  is((await connect(gateway, { peer: '192.0.2.1' }).send(price)).status, 429, 'deny without a limit: where there is no route, too')
+  is(
+    (await connect(gateway, { peer: '192.0.2.1' }).send(price)).status,
+    429,
+    'deny without a limit: where there is no route, too',
+  )
   is((await connect(gateway, { peer: '192.0.2.16' }).send(price)).status, 200, 'where there is no route others pass')
   is((await from(gateway, '::ffff:192.0.2.1')).status, 429, 'deny: the mapped address, too')
   is((await from(gateway, '192.0.2.16')).status, 200, 'deny: not the next network')
 
   await list('192.0.2.2/32', 'allow')
-  for (let i = 0; i < 3; i += 1) is((await from(gateway, '192.0.2.2')).status, 200, `allow in a denied network passes, uncounted (${i + 1})`)
+  for (let i = 0; i < 3; i += 1)
+    is((await from(gateway, '192.0.2.2')).status, 200, `allow in a denied network passes, uncounted (${i + 1})`)
 
   await list('192.0.2.3/32', 'allow', limit)
   is((await from(gateway, '192.0.2.3')).status, 200, 'allow under one limit')

@@ -35,15 +35,25 @@ async function manyClients(pooled) {
     connect(pooled, { peer: '203.0.113.51' }),
     connect(pooled, { peer: '203.0.113.52' }),
   ]
-  const all = clients.map(({ send }) => Promise.all(Array.from({ length: 12 }, () => send(login).then(({ status }) => status))))
+  const all = clients.map(({ send }) =>
+    Promise.all(Array.from({ length: 12 }, () => send(login).then(({ status }) => status))),
+  )
   for (const [i, statuses] of (await Promise.all(all)).entries())
-    is(statuses.filter((status) => status === 200).length, 5, `pgbouncer: of 12 calls at once client ${i + 1} gets its 5`)
+    is(
+      statuses.filter((status) => status === 200).length,
+      5,
+      `pgbouncer: of 12 calls at once client ${i + 1} gets its 5`,
+    )
 }
 
 async function whoAmI(pooled) {
   const peers = Array.from({ length: 12 }, freshAddress)
   const told = await Promise.all(
-    peers.map((peer) => connect(pooled, { peer }).send((db) => db.schema('pattyly').rpc('client_ip')).then(({ data }) => data)),
+    peers.map((peer) =>
+      connect(pooled, { peer })
+        .send((db) => db.schema('pattyly').rpc('client_ip'))
+        .then(({ data }) => data),
+    ),
   )
   is(told, peers, 'pgbouncer: client_ip() tells each client its own address')
 }

@@ -30,7 +30,15 @@ const calls = {
   is_preloaded: {},
 }
 // What a service token may: to count, no more.
-const forServices = ['allow', 'check_limit', 'check_limit without a rule', 'check_limits', 'peek_limit', 'enforce_limit', 'refund_limit']
+const forServices = [
+  'allow',
+  'check_limit',
+  'check_limit without a rule',
+  'check_limits',
+  'peek_limit',
+  'enforce_limit',
+  'refund_limit',
+]
 const relations = ['limits', 'routes', 'ip_list', 'limit_stats', 'limit_memory', 'api_bundles']
 
 const ask = (call) => (db) => db.schema('pattyly').rpc(call.split(' ')[0], calls[call])
@@ -45,8 +53,16 @@ async function refusedAll(gateway, role, token, status) {
     is(outcome(await at((table) => table.select())), denied, `${role} may not read ${name}`)
     if (name.startsWith('limit_')) continue
     is(outcome(await at((table) => table.insert({}))), denied, `${role} may not write to ${name}`)
-    is(outcome(await at((table) => table.delete().not(Object.keys(columns[name])[0], 'is', null))), denied, `${role} may not delete from ${name}`)
-    is(outcome(await at((table) => table.update(columns[name]).not(Object.keys(columns[name])[0], 'is', null))), denied, `${role} may not change ${name}`)
+    is(
+      outcome(await at((table) => table.delete().not(Object.keys(columns[name])[0], 'is', null))),
+      denied,
+      `${role} may not delete from ${name}`,
+    )
+    is(
+      outcome(await at((table) => table.update(columns[name]).not(Object.keys(columns[name])[0], 'is', null))),
+      denied,
+      `${role} may not change ${name}`,
+    )
   }
 }
 const columns = {
@@ -69,7 +85,15 @@ async function allowedToAnybody(gateway, role, token) {
 
 async function services(gateway) {
   const { send } = connect(gateway, { token: serviceToken })
-  const expected = { allowed: true, limit_name: 'login', max_hits: 10, remaining: 9, retry_at: null, retry_after: null, reason: null }
+  const expected = {
+    allowed: true,
+    limit_name: 'login',
+    max_hits: 10,
+    remaining: 9,
+    retry_at: null,
+    retry_after: null,
+    reason: null,
+  }
   const answer = await send(ask('check_limit'))
   const { reset_at, ...rest } = answer.data
   is([answer.status, rest], [200, expected], 'service_role may call check_limit')
@@ -79,13 +103,25 @@ async function services(gateway) {
   is((await send(ask('refund_limit'))).data.remaining, 9, 'service_role may call refund_limit')
   is((await send(ask('check_limits'))).data.remaining, 8, 'service_role may call check_limits')
   is(outcome(await send(ask('enforce_limit'))), [204, undefined], 'service_role may call enforce_limit')
-  is((await send(ask('check_limit without a rule'))).data.allowed, true, 'service_role may call check_limit without a rule')
+  is(
+    (await send(ask('check_limit without a rule'))).data.allowed,
+    true,
+    'service_role may call check_limit without a rule',
+  )
   const headers = (db) => db.schema('pattyly').rpc('limit_headers', { result: answer.data })
-  is(Object.keys((await send(headers)).data).sort(), ['RateLimit', 'RateLimit-Policy'], 'service_role may call limit_headers')
+  is(
+    Object.keys((await send(headers)).data).sort(),
+    ['RateLimit', 'RateLimit-Policy'],
+    'service_role may call limit_headers',
+  )
   for (const call of Object.keys(calls).filter((name) => !forServices.includes(name)))
     is(outcome(await send(ask(call))), [403, '42501'], `service_role may not call ${call}`)
   for (const name of relations)
-    is(outcome(await send((db) => db.schema('pattyly').from(name).select())), [403, '42501'], `service_role may not read ${name}`)
+    is(
+      outcome(await send((db) => db.schema('pattyly').from(name).select())),
+      [403, '42501'],
+      `service_role may not read ${name}`,
+    )
 }
 
 // Where pattyly is no API schema, as it should be, none of it can even be named.

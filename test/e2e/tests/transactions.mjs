@@ -8,7 +8,10 @@ import { is } from '../lib/tap.mjs'
 
 const limit = 'any'
 const q = 4
-const write = (body, more = {}) => (db) => db.from('messages').insert({ body, ...more })
+const write =
+  (body, more = {}) =>
+  (db) =>
+    db.from('messages').insert({ body, ...more })
 const read = (db) => db.from('messages').select('body').limit(1)
 const readHead = (db) => db.from('messages').select('body', { head: true })
 
@@ -16,8 +19,16 @@ async function readOnly(gateway) {
   const { send } = connect(gateway)
   passed(await send(readHead), { limit, q, r: 3 }, 'HEAD of a table')
   passed(await send(read), { limit, q, r: 2 }, 'GET of a table')
-  passed(await send((db) => db.rpc('quote_price', { product: 'tea' }, { head: true })), { limit, q, r: 1 }, 'HEAD of a STABLE function')
-  passed(await send((db) => db.rpc('quote_price', { product: 'tea' }, { get: true })), { limit, q, r: 0 }, 'GET of a STABLE function')
+  passed(
+    await send((db) => db.rpc('quote_price', { product: 'tea' }, { head: true })),
+    { limit, q, r: 1 },
+    'HEAD of a STABLE function',
+  )
+  passed(
+    await send((db) => db.rpc('quote_price', { product: 'tea' }, { get: true })),
+    { limit, q, r: 0 },
+    'GET of a STABLE function',
+  )
   refused(await send(readHead), { limit, q, withBody: false }, 'HEAD over the limit')
   refused(await send(read), { limit, q }, 'GET over the limit')
 }
@@ -27,7 +38,11 @@ async function failing(gateway) {
   const foreign = '5f0c1a7e-7e57-4000-8000-0000000000c2'
   const outcome = ({ status, error, headers }) => [status, error.code, headers.ratelimit]
   is(outcome(await send(write(''))), [400, '23514', undefined], 'a constraint is violated')
-  is(outcome(await send((db) => db.rpc('contact', { name: 'Ada', message: '' }))), [400, '23514', undefined], 'a function raises an error')
+  is(
+    outcome(await send((db) => db.rpc('contact', { name: 'Ada', message: '' }))),
+    [400, '23514', undefined],
+    'a function raises an error',
+  )
   is(outcome(await send(write('x', { author: foreign }))), [403, '42501', undefined], 'a policy is violated')
   passed(await send(read), { limit, q, r: 0 }, 'each of the three has counted')
 }
