@@ -153,7 +153,7 @@ gcra_give(const LimitSpec *spec, LimitUse *use, int64_t now_us, int64_t cost)
 
 /*
  * Rounded up to the new fraction: a whole number of units stays exactly that.
- * More than full must not be stored: the time to pay it back may not fit.
+ * It may be more than the new limit holds, but no more than time can tell.
  */
 static void
 gcra_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *use, int64_t now_us)
@@ -161,9 +161,10 @@ gcra_convert(const LimitSpec *from, const LimitSpec *to, LimitUse *use, int64_t 
 	wide		old = gcra_debt(from, use, now_us);
 	wide		units = old / from->per_us;
 	wide		part = old % from->per_us;
+	wide		debt = units * to->per_us + (part * to->per_us + from->per_us - 1) / from->per_us;
+	wide		most = (wide) LIMIT_MAX_DRAIN_US * to->max_hits;
 
-	gcra_store(to, use, now_us,
-			   units * to->per_us + (part * to->per_us + from->per_us - 1) / from->per_us);
+	gcra_store(to, use, now_us, debt < most ? debt : most);
 }
 
 /* ---- fixed_window and calendar_window ---- */

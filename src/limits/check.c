@@ -112,8 +112,6 @@ clear_block(Part *part)
 static void
 refuse(Part *part, const LimitCall *call)
 {
-	/* Kept as it was, it would lock the key until the clock comes there again. */
-	part->changed = part->stepped_back;
 	if (part->blocked_until_us != 0 || call->cost > limit_capacity(&part->rule->spec))
 		return;
 	if (part->rule->count_denied)
@@ -254,7 +252,7 @@ work_on_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool re
 		fill_result(parts[i], call);
 		if (parts[i]->slot == 0)
 			continue;
-		if (parts[i]->changed)
+		if (parts[i]->changed || parts[i]->settled_anew)
 		{
 			part_store(parts[i], keytable_detail(&limit_store.keys, parts[i]->slot)->extra);
 			changes[n_changes++] = parts[i]->change;

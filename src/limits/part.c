@@ -129,7 +129,7 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 {
 	const LimitSpec *spec = &part->rule->spec;
 	LimitUse	before;
-	uint32		tag;
+	uint32		tag = 0;
 
 	part->use.a = part->use.b = 0;
 	part->log->n = part->log->dropped = 0;
@@ -160,7 +160,7 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 	}
 	before = part->use;
 	limit_settle(spec, &part->use, part->log, now_us);
-	part->stepped_back = part->log->stepped_back ||
+	part->settled_anew = part->log->stepped_back || (part->converted && tag != 0) ||
 		(before.a > now_us && (before.a != part->use.a || before.b != part->use.b));
 	part->remaining = limit_remaining(spec, &part->use, part->log, now_us);
 }

@@ -19,7 +19,12 @@ typedef struct Part
 	uint32		word;			/* as it will be, but for the state in use */
 	bool		counted;		/* takes part; else lists or mode decided already */
 	bool		changed;
-	bool		stepped_back;	/* the entry is ahead of the clock, and was settled to it */
+
+	/*
+	 * The entry was ahead of the clock, or counted under an older rule, and must
+	 * be written even if refused: it would stay ahead, or drain at the old rate.
+	 */
+	bool		settled_anew;
 	bool		makes_key;		/* when the key is not known */
 	bool		converted;		/* the rule is not the one the entry was counted under */
 	bool		passes;			/* under this limit alone */
