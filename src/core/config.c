@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
@@ -106,6 +107,21 @@ config_scan(Relation table, void (*row) (HeapTuple tuple, TupleDesc desc, void *
 	while ((tuple = systable_getnext(scan)) != NULL)
 		row(tuple, RelationGetDescr(table), arg);
 	systable_endscan(scan);
+}
+
+Datum
+config_required(HeapTuple tuple, TupleDesc desc, int number, const char *of_what, const char *hint)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, number, desc, &isnull);
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s of %s must not be null",
+						NameStr(TupleDescAttr(desc, number - 1)->attname), of_what),
+				 errhint("%s", hint)));
+	return value;
 }
 
 PATTYLY_FUNCTION(pattyly_config_changed);

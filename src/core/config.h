@@ -43,4 +43,8 @@ extern void *config_get(ConfigTable *table);
 extern void config_scan(Relation table, void (*row) (HeapTuple tuple, TupleDesc desc, void *arg),
 						void *arg);
 
+/* A column that must not be null: the error says of what it is and hints at what to write. */
+extern Datum config_required(HeapTuple tuple, TupleDesc desc, int number, const char *of_what,
+							 const char *hint);
+
 #endif							/* CORE_CONFIG_H */

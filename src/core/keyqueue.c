@@ -36,11 +36,11 @@ load_class(int64 load)
 static void
 queue_append(KeyTable *table, KeyQueue *queue, KeySlot slot)
 {
-	keytable_entry(table, slot)->queue_next = 0;
+	keyslot_entry(table, slot)->queue_next = 0;
 	if (queue->first == 0)
 		queue->first = slot;
 	else
-		keytable_entry(table, queue->last)->queue_next = slot;
+		keyslot_entry(table, queue->last)->queue_next = slot;
 	queue->last = slot;
 }
 
@@ -50,7 +50,7 @@ queue_pop(KeyTable *table, KeyQueue *queue)
 	KeySlot		slot = queue->first;
 
 	if (slot != 0)
-		queue->first = keytable_entry(table, slot)->queue_next;
+		queue->first = keyslot_entry(table, slot)->queue_next;
 	return slot;
 }
 
@@ -87,10 +87,10 @@ keyqueue_free(KeyTable *table, KeySlot slot)
 static int64
 true_load(KeyTable *table, KeySlot slot, int64 now_us)
 {
-	uint32		word = keytable_lock_slot(table, slot);
+	uint32		word = keyslot_lock(table, slot);
 	int64		load = (word & KEY_LIVE) ? table->load(table, slot, now_us) : 0;
 
-	keytable_unlock(table, slot, word);
+	keyslot_unlock(table, slot, word);
 	return load;
 }
 

@@ -88,7 +88,7 @@ keytable_find(const KeyTable *table, SipHash hash)
 
 	for (int steps = 0; slot != 0 && slot <= table->capacity && steps < WALK_MAX; steps++)
 	{
-		KeyEntry   *entry = keytable_entry(table, slot);
+		KeyEntry   *entry = keyslot_entry(table, slot);
 
 		if (same_hash(entry->hash, hash))
 			return slot;
@@ -103,15 +103,15 @@ keytable_find_locked(const KeyTable *table, SipHash hash)
 	KeySlot		slot = *bucket_head(table, hash);
 
 	Assert(LWLockHeldByMe(table->lock));
-	while (slot != 0 && !same_hash(keytable_entry(table, slot)->hash, hash))
-		slot = keytable_entry(table, slot)->next;
+	while (slot != 0 && !same_hash(keyslot_entry(table, slot)->hash, hash))
+		slot = keyslot_entry(table, slot)->next;
 	return slot;
 }
 
 static void
 link_entry(KeyTable *table, KeySlot slot)
 {
-	KeyEntry   *entry = keytable_entry(table, slot);
+	KeyEntry   *entry = keyslot_entry(table, slot);
 	KeySlot    *head = bucket_head(table, entry->hash);
 
 	entry->next = *head;
@@ -122,50 +122,21 @@ link_entry(KeyTable *table, KeySlot slot)
 static void
 unlink_entry(KeyTable *table, KeySlot slot)
 {
-	KeyEntry   *entry = keytable_entry(table, slot);
+	KeyEntry   *entry = keyslot_entry(table, slot);
 	KeySlot    *link = bucket_head(table, entry->hash);
 
 	while (*link != slot)
-		link = &keytable_entry(table, *link)->next;
+		link = &keyslot_entry(table, *link)->next;
 	*(volatile KeySlot *) link = entry->next;
-}
-
-uint32
-keytable_lock_slot(const KeyTable *table, KeySlot slot)
-{
-	pg_atomic_uint32 *word = &keytable_entry(table, slot)->word;
-	uint32		old = pg_atomic_fetch_or_u32(word, KEY_LOCKED);
-
-	if (unlikely(old & KEY_LOCKED))
-	{
-		SpinDelayStatus delay;
-
-		init_local_spin_delay(&delay);
-		do
-		{
-			perform_spin_delay(&delay);
-			old = pg_atomic_fetch_or_u32(word, KEY_LOCKED);
-		} while (old & KEY_LOCKED);
-		finish_spin_delay(&delay);
-	}
-	return old;
-}
-
-void
-keytable_unlock(const KeyTable *table, KeySlot slot, uint32 word)
-{
-	Assert((word & KEY_LOCKED) == 0);
-	pg_write_barrier();
-	pg_atomic_write_u32(&keytable_entry(table, slot)->word, word);
 }
 
 bool
 keytable_lock(const KeyTable *table, KeySlot slot, SipHash hash, uint32 *word)
 {
-	*word = keytable_lock_slot(table, slot);
-	if (likely((*word & KEY_LIVE) && same_hash(keytable_entry(table, slot)->hash, hash)))
+	*word = keyslot_lock(table, slot);
+	if (likely((*word & KEY_LIVE) && same_hash(keyslot_entry(table, slot)->hash, hash)))
 		return true;
-	keytable_unlock(table, slot, *word);
+	keyslot_unlock(table, slot, *word);
 	return false;
 }
 
@@ -178,15 +149,15 @@ keytable_cell(const KeyTable *table, KeySlot first_extent, int i)
 	KeyEntry   *entry;
 
 	for (; i >= KEY_CELLS; i -= KEY_CELLS)
-		slot = keytable_entry(table, slot)->next;
-	entry = keytable_entry(table, slot);
+		slot = keyslot_entry(table, slot)->next;
+	entry = keyslot_entry(table, slot);
 
 	/* Two numbers where a key has its hash, four in the states, seven in the detail. */
 	if (i < 2)
 		return (int64 *) &entry->hash + i;
 	if (i < 6)
 		return (int64 *) entry->state + (i - 2);
-	return (int64 *) keytable_detail(table, slot) + (i - 6);
+	return (int64 *) keyslot_detail(table, slot) + (i - 6);
 }
 
 StaticAssertDecl(KEY_CELLS == (sizeof(SipHash) + 2 * sizeof(KeyState) + sizeof(KeyDetail)) / 8,
@@ -198,10 +169,10 @@ keytable_extents(const KeyTable *table, KeySlot slot)
 	KeySlot		extent;
 	int			n = 0;
 
-	if (!(pg_atomic_read_u32(&keytable_entry(table, slot)->word) & KEY_EXTENDED))
+	if (!(pg_atomic_read_u32(&keyslot_entry(table, slot)->word) & KEY_EXTENDED))
 		return 0;
-	for (extent = keytable_detail(table, slot)->extra; extent != 0;
-		 extent = keytable_entry(table, extent)->next)
+	for (extent = keyslot_detail(table, slot)->extra; extent != 0;
+		 extent = keyslot_entry(table, extent)->next)
 		n++;
 	return n;
 }
@@ -211,9 +182,9 @@ keytable_free_extents(KeyTable *table, KeySlot first_extent)
 {
 	for (KeySlot extent = first_extent; extent != 0;)
 	{
-		KeySlot		next = keytable_entry(table, extent)->next;
+		KeySlot		next = keyslot_entry(table, extent)->next;
 
-		pg_atomic_write_u32(&keytable_entry(table, extent)->word, 0);
+		pg_atomic_write_u32(&keyslot_entry(table, extent)->word, 0);
 		keyqueue_free(table, extent);
 		extent = next;
 	}
@@ -229,11 +200,11 @@ claim_slot(KeyTable *table, KeySlot keep, int64 now_us)
 
 	if (slot == 0)
 		return 0;
-	word = keytable_lock_slot(table, slot);
-	extents = (word & KEY_EXTENDED) ? keytable_detail(table, slot)->extra : 0;
+	word = keyslot_lock(table, slot);
+	extents = (word & KEY_EXTENDED) ? keyslot_detail(table, slot)->extra : 0;
 	if (word & KEY_LIVE)
 		unlink_entry(table, slot);
-	keytable_unlock(table, slot, 0);
+	keyslot_unlock(table, slot, 0);
 	keytable_free_extents(table, extents);
 	return slot;
 }
@@ -253,9 +224,9 @@ keytable_claim_extents(KeyTable *table, KeySlot owner, int n, int64 now_us)
 			keytable_free_extents(table, first);
 			return 0;
 		}
-		keytable_entry(table, extent)->tag = owner;
-		keytable_entry(table, extent)->next = first;
-		pg_atomic_write_u32(&keytable_entry(table, extent)->word, KEY_EXTENT);
+		keyslot_entry(table, extent)->tag = owner;
+		keyslot_entry(table, extent)->next = first;
+		pg_atomic_write_u32(&keyslot_entry(table, extent)->word, KEY_EXTENT);
 		first = extent;
 	}
 	return first;
@@ -275,14 +246,14 @@ keytable_insert(KeyTable *table, SipHash hash, int64 now_us)
 		table->header->refused++;
 		return 0;
 	}
-	entry = keytable_entry(table, slot);
-	(void) keytable_lock_slot(table, slot);
+	entry = keyslot_entry(table, slot);
+	(void) keyslot_lock(table, slot);
 	entry->hash = hash;
 	memset(entry->state, 0, sizeof(entry->state));
 	entry->tag = 0;
-	memset(keytable_detail(table, slot), 0, sizeof(KeyDetail));
+	memset(keyslot_detail(table, slot), 0, sizeof(KeyDetail));
 	link_entry(table, slot);
-	keytable_unlock(table, slot, KEY_LIVE);
+	keyslot_unlock(table, slot, KEY_LIVE);
 	keyqueue_push(table, slot, 1);
 	return slot;
 }
@@ -293,9 +264,9 @@ keytable_insert(KeyTable *table, SipHash hash, int64 now_us)
 static void
 apply_change(const KeyTable *table, const KeyChange *change, uint32 keep_locked)
 {
-	KeyDetail  *detail = keytable_detail(table, change->slot);
+	KeyDetail  *detail = keyslot_detail(table, change->slot);
 
-	keytable_entry(table, change->slot)->tag = change->tag;
+	keyslot_entry(table, change->slot)->tag = change->tag;
 	if (change->new_detail)
 	{
 		detail->room64[1] = change->room64;
@@ -303,7 +274,7 @@ apply_change(const KeyTable *table, const KeyChange *change, uint32 keep_locked)
 		detail->extra = change->extra;
 	}
 	pg_write_barrier();
-	pg_atomic_write_u32(&keytable_entry(table, change->slot)->word, change->word | keep_locked);
+	pg_atomic_write_u32(&keyslot_entry(table, change->slot)->word, change->word | keep_locked);
 }
 
 static KeyJournal *
@@ -348,7 +319,7 @@ keytable_commit(const KeyTable *table, const KeyChange *changes, int n)
 
 	/* Only now: had others been let in before, a replay would undo what they did. */
 	for (int i = 0; i < n; i++)
-		keytable_unlock(table, changes[i].slot, changes[i].word);
+		keyslot_unlock(table, changes[i].slot, changes[i].word);
 }
 
 /* ---- start-up ---- */
@@ -357,7 +328,7 @@ void
 keytable_format(KeyTable *table)
 {
 	for (KeySlot slot = 1; slot <= table->capacity; slot++)
-		pg_atomic_init_u32(&keytable_entry(table, slot)->word, 0);
+		pg_atomic_init_u32(&keyslot_entry(table, slot)->word, 0);
 	for (int i = 0; i < KEY_JOURNALS; i++)
 	{
 		table->header->journals[i].n = 0;
@@ -386,7 +357,7 @@ replay_journals(KeyTable *table)
 static bool
 claim_extents(KeyTable *table, KeySlot owner)
 {
-	KeySlot		slot = keytable_detail(table, owner)->extra;
+	KeySlot		slot = keyslot_detail(table, owner)->extra;
 
 	for (int n = 0; slot != 0; n++)
 	{
@@ -394,7 +365,7 @@ claim_extents(KeyTable *table, KeySlot owner)
 
 		if (slot > table->capacity || n > KEY_COMMIT_MAX)
 			return false;
-		extent = keytable_entry(table, slot);
+		extent = keyslot_entry(table, slot);
 		if (!(pg_atomic_read_u32(&extent->word) & KEY_EXTENT) || extent->tag != owner)
 			return false;
 		slot = extent->next;
@@ -408,7 +379,7 @@ entry_is_sound(KeyTable *table, KeySlot slot, uint32 word,
 {
 	if ((word & KEY_EXTENDED) && !claim_extents(table, slot))
 		return false;
-	return keytable_find_locked(table, keytable_entry(table, slot)->hash) == 0 &&
+	return keytable_find_locked(table, keyslot_entry(table, slot)->hash) == 0 &&
 		valid(table, slot);
 }
 
@@ -416,14 +387,14 @@ entry_is_sound(KeyTable *table, KeySlot slot, uint32 word,
 static bool
 extent_is_owned(KeyTable *table, KeySlot slot)
 {
-	KeySlot		owner = keytable_entry(table, slot)->tag;
+	KeySlot		owner = keyslot_entry(table, slot)->tag;
 	KeySlot		extent;
 
 	if (owner < 1 || owner > table->capacity ||
-		!(pg_atomic_read_u32(&keytable_entry(table, owner)->word) & KEY_EXTENDED))
+		!(pg_atomic_read_u32(&keyslot_entry(table, owner)->word) & KEY_EXTENDED))
 		return false;
-	for (extent = keytable_detail(table, owner)->extra; extent != 0;
-		 extent = keytable_entry(table, extent)->next)
+	for (extent = keyslot_detail(table, owner)->extra; extent != 0;
+		 extent = keyslot_entry(table, extent)->next)
 		if (extent == slot)
 			return true;
 	return false;
@@ -436,7 +407,7 @@ keep_sound_entries(KeyTable *table, bool (*valid) (const KeyTable *table, KeySlo
 
 	for (KeySlot slot = 1; slot <= table->capacity; slot++)
 	{
-		KeyEntry   *entry = keytable_entry(table, slot);
+		KeyEntry   *entry = keyslot_entry(table, slot);
 		uint32		word = pg_atomic_read_u32(&entry->word) & ~KEY_LOCKED;
 
 		pg_atomic_write_u32(&entry->word, word);
@@ -458,13 +429,13 @@ queue_all_slots(KeyTable *table, int64 now_us)
 {
 	for (KeySlot slot = 1; slot <= table->capacity; slot++)
 	{
-		uint32		word = pg_atomic_read_u32(&keytable_entry(table, slot)->word);
+		uint32		word = pg_atomic_read_u32(&keyslot_entry(table, slot)->word);
 
 		if (word & KEY_LIVE)
 			keyqueue_push(table, slot, table->load(table, slot, now_us));
 		else if (!(word & KEY_EXTENT) || !extent_is_owned(table, slot))
 		{
-			pg_atomic_write_u32(&keytable_entry(table, slot)->word, 0);
+			pg_atomic_write_u32(&keyslot_entry(table, slot)->word, 0);
 			keyqueue_free(table, slot);
 		}
 	}
@@ -489,7 +460,7 @@ keytable_recover(KeyTable *table, int64 now_us,
 static bool
 copy_entry(KeyTable *to, const KeyTable *from, KeySlot source, int64 now_us)
 {
-	KeyEntry   *entry = keytable_entry(from, source);
+	KeyEntry   *entry = keyslot_entry(from, source);
 	uint32		word = pg_atomic_read_u32(&entry->word);
 	int			extents = keytable_extents(from, source);
 	KeySlot		slot = keytable_insert(to, entry->hash, now_us);
@@ -500,13 +471,13 @@ copy_entry(KeyTable *to, const KeyTable *from, KeySlot source, int64 now_us)
 		return false;
 	for (int i = 0; i < extents * KEY_CELLS; i++)
 		*keytable_cell(to, first, i) =
-			*keytable_cell(from, keytable_detail(from, source)->extra, i);
-	memcpy(keytable_entry(to, slot)->state, entry->state, sizeof(entry->state));
-	keytable_entry(to, slot)->tag = entry->tag;
-	*keytable_detail(to, slot) = *keytable_detail(from, source);
+			*keytable_cell(from, keyslot_detail(from, source)->extra, i);
+	memcpy(keyslot_entry(to, slot)->state, entry->state, sizeof(entry->state));
+	keyslot_entry(to, slot)->tag = entry->tag;
+	*keyslot_detail(to, slot) = *keyslot_detail(from, source);
 	if (extents > 0)
-		keytable_detail(to, slot)->extra = first;
-	keytable_unlock(to, slot, word);
+		keyslot_detail(to, slot)->extra = first;
+	keyslot_unlock(to, slot, word);
 	return true;
 }
 
@@ -517,7 +488,7 @@ keytable_copy(KeyTable *to, const KeyTable *from, int64 now_us)
 
 	LWLockAcquire(to->lock, LW_EXCLUSIVE);
 	for (KeySlot slot = 1; slot <= from->capacity; slot++)
-		if ((pg_atomic_read_u32(&keytable_entry(from, slot)->word) & KEY_LIVE) &&
+		if ((pg_atomic_read_u32(&keyslot_entry(from, slot)->word) & KEY_LIVE) &&
 			copy_entry(to, from, slot, now_us))
 			copied++;
 	LWLockRelease(to->lock);

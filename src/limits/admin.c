@@ -145,27 +145,27 @@ read_key(KeySlot slot, const LimitRule *only, int64 now_us, TopKey *top)
 {
 	static LimitLog log;
 	const KeyTable *table = &limit_store.keys;
-	KeyDetail  *detail = keytable_detail(table, slot);
-	uint32		word = keytable_lock_slot(table, slot);
+	KeyDetail  *detail = keyslot_detail(table, slot);
+	uint32		word = keyslot_lock(table, slot);
 	uint64		owner = detail->owner;
-	bool		wanted = (word & KEY_LIVE) && keytable_entry(table, slot)->tag != 0 &&
+	bool		wanted = (word & KEY_LIVE) && keyslot_entry(table, slot)->tag != 0 &&
 		(only == NULL || only->owner == owner);
 	LimitSpec	spec;
 	LimitUse	use;
 
 	if (wanted)
 	{
-		use.a = keytable_state(table, slot, word)->a;
-		use.b = keytable_state(table, slot, word)->b;
+		use.a = keyslot_state(table, slot, word)->a;
+		use.b = keyslot_state(table, slot, word)->b;
 		limit_entry_spec(table, slot, word, &spec);
 		if (spec.algorithm == LIMIT_SLIDING_LOG)
 			limit_entry_log(table, slot, word, &log);
-		top->hash = keytable_entry(table, slot)->hash;
+		top->hash = keyslot_entry(table, slot)->hash;
 		top->blocked_until_us = (word & ENTRY_BLOCKED) && detail->room64[0] > now_us ?
 			detail->room64[0] : 0;
 		memcpy(top->label, detail->label, sizeof(top->label));
 	}
-	keytable_unlock(table, slot, word);
+	keyslot_unlock(table, slot, word);
 	if (!wanted)
 		return false;
 
@@ -284,11 +284,11 @@ count_keys_by_rule(int n_rules)
 
 	for (KeySlot slot = 1; slot <= table->capacity; slot++)
 	{
-		uint32		word = keytable_lock_slot(table, slot);
-		uint64		owner = (word & KEY_LIVE) ? keytable_detail(table, slot)->owner : 0;
+		uint32		word = keyslot_lock(table, slot);
+		uint64		owner = (word & KEY_LIVE) ? keyslot_detail(table, slot)->owner : 0;
 		const LimitRule *rule;
 
-		keytable_unlock(table, slot, word);
+		keyslot_unlock(table, slot, word);
 		rule = owner != 0 ? limit_rule_by_owner(owner) : NULL;
 		if (rule != NULL)
 			counts[rule->place]++;

@@ -94,7 +94,7 @@ take(Part *part, const LimitCall *call)
 static void
 set_block(Part *part, int64 until_us, uint32 kind)
 {
-	keytable_detail(&limit_store.keys, part->slot)->room64[0] = until_us;
+	keyslot_detail(&limit_store.keys, part->slot)->room64[0] = until_us;
 	part->blocked_until_us = until_us;
 	part->word = (part->word & ~ENTRY_AUTO_BLOCKED) | ENTRY_BLOCKED | kind;
 	part->changed = true;
@@ -223,7 +223,7 @@ catch_up_with_clock(Part **parts, int n, LimitCall *call)
 
 		if (parts[i]->slot == 0)
 			continue;
-		state = keytable_state(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
+		state = keyslot_state(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
 		use.a = state->a;
 		if (limit_is_ahead(&parts[i]->rule->spec, &use, call->now_us))
 		{
@@ -254,11 +254,11 @@ work_on_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool re
 			continue;
 		if (parts[i]->changed || parts[i]->settled_anew)
 		{
-			part_store(parts[i], keytable_detail(&limit_store.keys, parts[i]->slot)->extra);
+			part_store(parts[i], keyslot_detail(&limit_store.keys, parts[i]->slot)->extra);
 			changes[n_changes++] = parts[i]->change;
 		}
 		else
-			keytable_unlock(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
+			keyslot_unlock(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
 	}
 	if (n_changes > 0)
 		keytable_commit(&limit_store.keys, changes, n_changes);
@@ -366,12 +366,12 @@ run_known_key(LimitCall *call, const LimitKey *key, const LimitRule *rule,
 
 	if (slot == 0 || !keytable_lock(table, slot, hash, &word))
 		return false;
-	if (unlikely(keytable_entry(table, slot)->tag != rule->tag || (word & ENTRY_BLOCKED)))
+	if (unlikely(keyslot_entry(table, slot)->tag != rule->tag || (word & ENTRY_BLOCKED)))
 	{
-		keytable_unlock(table, slot, word);
+		keyslot_unlock(table, slot, word);
 		return false;
 	}
-	state = keytable_state(table, slot, word);
+	state = keyslot_state(table, slot, word);
 	use.a = state->a;
 	use.b = state->b;
 	if (unlikely(limit_is_ahead(&rule->spec, &use, call->now_us)))
@@ -382,17 +382,17 @@ run_known_key(LimitCall *call, const LimitKey *key, const LimitRule *rule,
 		bool		stepped_back = state->a > call->now_us &&
 			(use.a != state->a || use.b != state->b);
 
-		keytable_unlock(table, slot, word);
+		keyslot_unlock(table, slot, word);
 		if (rule->count_denied || rule->block_us > 0 || stepped_back)
 			return false;
 	}
 	else
 	{
-		spare = keytable_spare_state(table, slot, word);
+		spare = keyslot_spare_state(table, slot, word);
 		spare->a = use.a;
 		spare->b = use.b;
 		fault_point("keytable_before_commit");
-		keytable_unlock(table, slot, word ^ KEY_SECOND);
+		keyslot_unlock(table, slot, word ^ KEY_SECOND);
 	}
 	result_of_hit(call, rule, &use, remaining, result);
 	return true;
@@ -452,12 +452,12 @@ limits_reset_slot(const LimitRule *rule, KeySlot slot, int64 now_us)
 	Part		part = {.rule = rule, .result = &result, .log = &logs[0]};
 	Part	   *parts = &part;
 	const KeyTable *table = &limit_store.keys;
-	uint32		word = keytable_lock_slot(table, slot);
-	bool		ours = (word & KEY_LIVE) && keytable_detail(table, slot)->owner == rule->owner &&
-		keytable_entry(table, slot)->tag != 0;
+	uint32		word = keyslot_lock(table, slot);
+	bool		ours = (word & KEY_LIVE) && keyslot_detail(table, slot)->owner == rule->owner &&
+		keyslot_entry(table, slot)->tag != 0;
 
-	part.hash = keytable_entry(table, slot)->hash;
-	keytable_unlock(table, slot, word);
+	part.hash = keyslot_entry(table, slot)->hash;
+	keyslot_unlock(table, slot, word);
 	if (!ours || !run_parts(&parts, 1, &call, NULL, false))
 		return false;
 	return result.existed;

@@ -44,7 +44,7 @@ unlock_parts(Part **parts, int n)
 {
 	for (int i = 0; i < n; i++)
 		if (parts[i]->slot != 0)
-			keytable_unlock(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
+			keyslot_unlock(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
 }
 
 bool
@@ -89,7 +89,7 @@ parts_find(Part **parts, int n)
 static void
 name_entry(Part *part, const LimitKey *key)
 {
-	KeyDetail  *detail = keytable_detail(&limit_store.keys, part->slot);
+	KeyDetail  *detail = keyslot_detail(&limit_store.keys, part->slot);
 	uint32		label_bits;
 
 	label_bits = limit_label_pack(key->text, key->length, detail->label);
@@ -114,7 +114,7 @@ convert_use(Part *part, int64 now_us)
 static void
 load_block(Part *part, int64 now_us)
 {
-	int64	   *until_us = &keytable_detail(&limit_store.keys, part->slot)->room64[0];
+	int64	   *until_us = &keyslot_detail(&limit_store.keys, part->slot)->room64[0];
 
 	if (part->word & ENTRY_AUTO_BLOCKED)
 		*until_us = Min(*until_us, now_us + part->rule->block_us);
@@ -138,12 +138,12 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 	part->blocked_until_us = 0;
 	if (part->slot != 0)
 	{
-		tag = keytable_entry(&limit_store.keys, part->slot)->tag;
+		tag = keyslot_entry(&limit_store.keys, part->slot)->tag;
 		if (spec->algorithm == LIMIT_SLIDING_LOG && tag == part->rule->tag)
 			limit_entry_log(&limit_store.keys, part->slot, part->locked_word, part->log);
 		else
 		{
-			const KeyState *state = keytable_state(&limit_store.keys, part->slot, part->locked_word);
+			const KeyState *state = keyslot_state(&limit_store.keys, part->slot, part->locked_word);
 
 			part->use.a = state->a;
 			part->use.b = state->b;
@@ -170,7 +170,7 @@ part_store(Part *part, KeySlot extents)
 {
 	KeyTable   *table = &limit_store.keys;
 	const LimitSpec *spec = &part->rule->spec;
-	KeyState   *spare = keytable_spare_state(table, part->slot, part->locked_word);
+	KeyState   *spare = keyslot_spare_state(table, part->slot, part->locked_word);
 
 	if (spec->algorithm == LIMIT_SLIDING_LOG)
 		limit_entry_store_log(table, part->slot, part->locked_word, extents, part->log, spare);
@@ -202,16 +202,16 @@ refit_extents(Part *part, const LimitKey *key, int64 now_us)
 	KeySlot		old_extents;
 	KeySlot		extents = 0;
 
-	part->locked_word = pg_atomic_read_u32(&keytable_entry(table, part->slot)->word);
+	part->locked_word = pg_atomic_read_u32(&keyslot_entry(table, part->slot)->word);
 	if (!wants_other_extents(part))
 		return true;
 	if (wanted > 0 && (extents = keytable_claim_extents(table, part->slot, wanted, now_us)) == 0)
 		return false;
 
-	part->word = part->locked_word = keytable_lock_slot(table, part->slot);
+	part->word = part->locked_word = keyslot_lock(table, part->slot);
 	part_load(part, key, now_us);
 	old_extents = (part->locked_word & KEY_EXTENDED) ?
-		keytable_detail(table, part->slot)->extra : 0;
+		keyslot_detail(table, part->slot)->extra : 0;
 	part->word = wanted > 0 ? part->word | KEY_EXTENDED : part->word & ~KEY_EXTENDED;
 	part->converted = true;
 	part_store(part, extents);

@@ -53,16 +53,8 @@ route_fault(const char *fault, const char *hint)
 static Datum
 required_column(HeapTuple tuple, TupleDesc desc, int number)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, number, desc, &isnull);
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s of a route must not be null",
-						NameStr(TupleDescAttr(desc, number - 1)->attname)),
-				 errhint("A route needs a path and limits, for example ('/rpc/login', '{login}').")));
-	return value;
+	return config_required(tuple, desc, number, "a route",
+						   "A route needs a path and limits, for example ('/rpc/login', '{login}').");
 }
 
 static void

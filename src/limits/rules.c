@@ -216,16 +216,8 @@ column(HeapTuple tuple, TupleDesc desc, int number, bool *isnull)
 static Datum
 required_column(HeapTuple tuple, TupleDesc desc, int number)
 {
-	bool		isnull;
-	Datum		value = column(tuple, desc, number, &isnull);
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s of a rate limit must not be null",
-						NameStr(TupleDescAttr(desc, number - 1)->attname)),
-				 errhint("A limit needs a name, max_hits and per, for example set_limit('login', 10, '1 hour').")));
-	return value;
+	return config_required(tuple, desc, number, "a rate limit",
+						   "A limit needs a name, max_hits and per, for example set_limit('login', 10, '1 hour').");
 }
 
 static char *

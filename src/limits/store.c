@@ -126,7 +126,7 @@ limit_spec_tag(const LimitSpec *spec)
 void
 limit_entry_spec(const KeyTable *table, KeySlot slot, uint32 word, LimitSpec *spec)
 {
-	const KeyDetail *detail = keytable_detail(table, slot);
+	const KeyDetail *detail = keyslot_detail(table, slot);
 
 	spec->algorithm = (LimitAlgorithm) (word & ENTRY_ALGORITHM);
 	spec->per_us = detail->room64[1];
@@ -146,14 +146,14 @@ limit_spec_extents(const LimitSpec *spec)
 void
 limit_entry_log(const KeyTable *table, KeySlot slot, uint32 word, LimitLog *log)
 {
-	const KeyState *state = keytable_state(table, slot, word);
+	const KeyState *state = keyslot_state(table, slot, word);
 	int			cells = keytable_extents(table, slot) * KEY_CELLS;
 
 	log->n = cells > 0 ? (int) Min(state->b, Min(cells, LIMIT_LOG_MAX)) : 0;
 	log->dropped = 0;
 	log->stepped_back = false;
 	for (int i = 0; i < log->n; i++)
-		log->at_us[i] = *keytable_cell(table, keytable_detail(table, slot)->extra,
+		log->at_us[i] = *keytable_cell(table, keyslot_detail(table, slot)->extra,
 									   (int) ((state->a + i) % cells));
 }
 
@@ -162,10 +162,10 @@ void
 limit_entry_store_log(const KeyTable *table, KeySlot slot, uint32 word, KeySlot extents,
 					  const LimitLog *log, KeyState *spare)
 {
-	const KeyState *state = keytable_state(table, slot, word);
+	const KeyState *state = keyslot_state(table, slot, word);
 	int			cells = 0;
 
-	for (KeySlot extent = extents; extent != 0; extent = keytable_entry(table, extent)->next)
+	for (KeySlot extent = extents; extent != 0; extent = keyslot_entry(table, extent)->next)
 		cells += KEY_CELLS;
 	spare->a = (word & KEY_EXTENDED) ? (state->a + log->dropped) % cells : 0;
 	spare->b = log->n;
@@ -176,12 +176,12 @@ limit_entry_store_log(const KeyTable *table, KeySlot slot, uint32 word, KeySlot 
 static bool
 entry_is_valid(const KeyTable *table, KeySlot slot)
 {
-	uint32		word = pg_atomic_read_u32(&keytable_entry(table, slot)->word);
-	const KeyState *state = keytable_state(table, slot, word);
+	uint32		word = pg_atomic_read_u32(&keyslot_entry(table, slot)->word);
+	const KeyState *state = keyslot_state(table, slot, word);
 	LimitSpec	spec;
 
 	limit_entry_spec(table, slot, word, &spec);
-	if (keytable_entry(table, slot)->tag != limit_spec_tag(&spec) ||
+	if (keyslot_entry(table, slot)->tag != limit_spec_tag(&spec) ||
 		spec.algorithm < LIMIT_GCRA || spec.algorithm > LIMIT_SLIDING_LOG || spec.per_us <= 0)
 		return false;
 	if ((word & KEY_EXTENDED) && spec.algorithm != LIMIT_SLIDING_LOG)
@@ -195,13 +195,13 @@ static int64
 entry_load(const KeyTable *table, KeySlot slot, int64 now_us)
 {
 	static LimitLog log;
-	const KeyEntry *entry = keytable_entry(table, slot);
+	const KeyEntry *entry = keyslot_entry(table, slot);
 	uint32		word = pg_atomic_read_u32(&unconstify(KeyEntry *, entry)->word);
-	const KeyState *kept = keytable_state(table, slot, word);
+	const KeyState *kept = keyslot_state(table, slot, word);
 	LimitUse	state = {kept->a, kept->b};
 	LimitSpec	spec;
 
-	if ((word & ENTRY_BLOCKED) && keytable_detail(table, slot)->room64[0] > now_us)
+	if ((word & ENTRY_BLOCKED) && keyslot_detail(table, slot)->room64[0] > now_us)
 		return KEY_PROTECTED;
 	if (entry->tag == 0)
 		return 0;
@@ -221,7 +221,7 @@ count_restored(LimitStore *store)
 {
 	store->restored = 0;
 	for (KeySlot slot = 1; slot <= store->keys.capacity; slot++)
-		if (pg_atomic_read_u32(&keytable_entry(&store->keys, slot)->word) & KEY_LIVE)
+		if (pg_atomic_read_u32(&keyslot_entry(&store->keys, slot)->word) & KEY_LIVE)
 			store->restored++;
 }
 

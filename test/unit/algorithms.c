@@ -143,8 +143,8 @@ test_fresh(LimitAlgorithm algorithm)
 	ok(verdict.reset_us >= START_US && verdict.reset_us <= START_US + MINUTE_US,
 	   "%s: reset of a full key", limit_algorithm_name(algorithm));
 	settle(&spec, &key, START_US);
-	ok(limit_used(&spec, &key.state, &key.log, START_US) == 0 &&
-	   !limit_is_exhausted(&spec, &key.state, &key.log, START_US),
+	ok(limit_used(&spec, &key.use, &key.log, START_US) == 0 &&
+	   !limit_is_exhausted(&spec, &key.use, &key.log, START_US),
 	   "%s: nothing used", limit_algorithm_name(algorithm));
 }
 
@@ -158,12 +158,12 @@ test_drained(LimitAlgorithm algorithm)
 
 	clear_key(&key);
 	hit(&spec, &key, START_US, 10);
-	ok(limit_is_exhausted(&spec, &key.state, &key.log, START_US) &&
-	   limit_used(&spec, &key.state, &key.log, START_US) == 10, "%s: all used",
+	ok(limit_is_exhausted(&spec, &key.use, &key.log, START_US) &&
+	   limit_used(&spec, &key.use, &key.log, START_US) == 10, "%s: all used",
 	   limit_algorithm_name(algorithm));
 	settle(&spec, &key, later_us);
-	ok(limit_used(&spec, &key.state, &key.log, later_us) == 0 && key.log.n == 0 &&
-	   key.state.b == 0, "%s: drained is nothing used", limit_algorithm_name(algorithm));
+	ok(limit_used(&spec, &key.use, &key.log, later_us) == 0 && key.log.n == 0 &&
+	   key.use.b == 0, "%s: drained is nothing used", limit_algorithm_name(algorithm));
 }
 
 /* ---- costs ---- */
@@ -179,8 +179,8 @@ test_refused_uses_nothing(LimitAlgorithm algorithm)
 	clear_key(&key);
 	ok(hit(&spec, &key, START_US, 9).allowed, "%s: 9 of 10", limit_algorithm_name(algorithm));
 	copy_key(&before, &key);
-	ok(!hit(&spec, &key, START_US, 5).allowed && before.state.a == key.state.a &&
-	   before.state.b == key.state.b && before.log.n == key.log.n,
+	ok(!hit(&spec, &key, START_US, 5).allowed && before.use.a == key.use.a &&
+	   before.use.b == key.use.b && before.log.n == key.log.n,
 	   "%s: then 5 is refused and changes nothing", limit_algorithm_name(algorithm));
 	ok(hit(&spec, &key, START_US, 1).allowed, "%s: then 1 passes", limit_algorithm_name(algorithm));
 }
@@ -244,8 +244,8 @@ test_limit_of_zero(LimitAlgorithm algorithm)
 	give(&spec, &key, START_US, 5);
 	settle(&spec, &key, START_US);
 	ok(!hit(&spec, &key, START_US, 0).allowed &&
-	   limit_used(&spec, &key.state, &key.log, START_US) == 0 &&
-	   !limit_is_exhausted(&spec, &key.state, &key.log, START_US),
+	   limit_used(&spec, &key.use, &key.log, START_US) == 0 &&
+	   !limit_is_exhausted(&spec, &key.use, &key.log, START_US),
 	   "%s: 0 counts nothing and is no exhausted key", limit_algorithm_name(algorithm));
 }
 
@@ -257,10 +257,10 @@ test_damaged_under_zero(void)
 	Key			key;
 
 	clear_key(&key);
-	key.state.a = START_US + DAY_US;
-	key.state.b = 9;
+	key.use.a = START_US + DAY_US;
+	key.use.b = 9;
 	settle(&spec, &key, START_US);
-	ok(key.state.a == 0 && key.state.b == 0, "gcra: a damaged state under a limit of 0 is cleared");
+	ok(key.use.a == 0 && key.use.b == 0, "gcra: a damaged state under a limit of 0 is cleared");
 }
 
 /* Nor does a count that was damaged overflow. */
@@ -271,8 +271,8 @@ test_damaged_count(LimitAlgorithm algorithm)
 	Key			key;
 
 	clear_key(&key);
-	key.state.a = START_US / HOUR_US * HOUR_US;
-	key.state.b = INT64_MAX;
+	key.use.a = START_US / HOUR_US * HOUR_US;
+	key.use.b = INT64_MAX;
 	settle(&spec, &key, START_US);
 	take(&spec, &key, START_US, INT64_MAX);
 	ok(!passes(&spec, &key, START_US, 1), "%s: a damaged count stays full",

@@ -20,7 +20,7 @@ static const LimitAlgorithm all[] = {
 static void
 convert(const LimitSpec *from, const LimitSpec *to, Key *key, int64_t now_us)
 {
-	limit_convert(from, to, &key->state, &key->log, now_us);
+	limit_convert(from, to, &key->use, &key->log, now_us);
 }
 
 static int64_t
@@ -30,7 +30,7 @@ used(const LimitSpec *spec, const Key *key, int64_t now_us)
 
 	copy_key(&copy, key);
 	settle(spec, &copy, now_us);
-	return limit_used(spec, &copy.state, &copy.log, now_us);
+	return limit_used(spec, &copy.use, &copy.log, now_us);
 }
 
 /* redis-cell#54: 10 per 20 s with 4 used is raised to 16: the 5th hit leaves 11. */

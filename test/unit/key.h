@@ -23,7 +23,7 @@
 
 typedef struct Key
 {
-	LimitUse	state;
+	LimitUse	use;
 	LimitLog	log;
 } Key;
 
@@ -52,7 +52,7 @@ clear_key(Key *key)
 static inline void
 copy_key(Key *to, const Key *from)
 {
-	to->state = from->state;
+	to->use = from->use;
 	to->log.n = from->log.n;
 	to->log.dropped = from->log.dropped;
 	memcpy(to->log.at_us, from->log.at_us, from->log.n * sizeof(from->log.at_us[0]));
@@ -61,19 +61,19 @@ copy_key(Key *to, const Key *from)
 static inline void
 settle(const LimitSpec *spec, Key *key, int64_t now_us)
 {
-	limit_settle(spec, &key->state, &key->log, now_us);
+	limit_settle(spec, &key->use, &key->log, now_us);
 }
 
 static inline void
 take(const LimitSpec *spec, Key *key, int64_t now_us, int64_t cost)
 {
-	limit_take(spec, &key->state, &key->log, now_us, cost);
+	limit_take(spec, &key->use, &key->log, now_us, cost);
 }
 
 static inline void
 give(const LimitSpec *spec, Key *key, int64_t now_us, int64_t cost)
 {
-	limit_give(spec, &key->state, &key->log, now_us, cost);
+	limit_give(spec, &key->use, &key->log, now_us, cost);
 }
 
 /* Judges at a moment without a trace. */
@@ -85,7 +85,7 @@ peek(const LimitSpec *spec, const Key *key, int64_t now_us, int64_t cost)
 
 	copy_key(&copy, key);
 	settle(spec, &copy, now_us);
-	limit_judge(spec, &copy.state, &copy.log, now_us, cost, &verdict);
+	limit_judge(spec, &copy.use, &copy.log, now_us, cost, &verdict);
 	return verdict;
 }
 
@@ -108,12 +108,12 @@ hit(const LimitSpec *spec, Key *key, int64_t now_us, int64_t cost)
 	LimitVerdict verdict;
 
 	settle(spec, key, now_us);
-	limit_judge(spec, &key->state, &key->log, now_us, cost, &verdict);
+	limit_judge(spec, &key->use, &key->log, now_us, cost, &verdict);
 	if (verdict.allowed && cost > 0)
 	{
 		take(spec, key, now_us, cost);
-		verdict.remaining = limit_remaining(spec, &key->state, &key->log, now_us);
-		verdict.reset_us = limit_reset_us(spec, &key->state, &key->log, now_us);
+		verdict.remaining = limit_remaining(spec, &key->use, &key->log, now_us);
+		verdict.reset_us = limit_reset_us(spec, &key->use, &key->log, now_us);
 	}
 	return verdict;
 }
