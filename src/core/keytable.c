@@ -44,7 +44,7 @@ bucket_count(uint32 capacity)
 Size
 keytable_size(uint32 capacity)
 {
-	return MAXALIGN(sizeof(KeyTableHeader)) +
+	return TYPEALIGN(64, sizeof(KeyTableHeader)) +
 		TYPEALIGN(64, bucket_count(capacity) * sizeof(KeySlot)) +
 		(Size) capacity * (sizeof(KeyEntry) + sizeof(KeyDetail));
 }
