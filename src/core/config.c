@@ -57,8 +57,8 @@ open_table(ConfigTable *table)
 }
 
 /* The old copy stays in place until the new one is complete. */
-static void
-load_copy(ConfigTable *table)
+void
+config_load(ConfigTable *table)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly configuration",
 												  ALLOCSET_SMALL_SIZES);
@@ -87,14 +87,6 @@ load_copy(ConfigTable *table)
 	table->context = context;
 	table->data = data;
 	table->generation++;
-}
-
-void *
-config_get(ConfigTable *table)
-{
-	if (unlikely(!table->fresh))
-		load_copy(table);
-	return table->data;
 }
 
 /* A NULL snapshot is the newest one: what is committed now, whatever the isolation level. */

@@ -37,8 +37,17 @@ extern void config_register(ConfigTable *table);
 /* Takes in what other backends committed.  Once per SQL call, before config_get(). */
 extern void config_catch_up(void);
 
+/* Reads the table again; for config_get(). */
+extern void config_load(ConfigTable *table);
+
 /* The copy, read again if need be.  Raises an error when the extension is not there. */
-extern void *config_get(ConfigTable *table);
+static inline void *
+config_get(ConfigTable *table)
+{
+	if (unlikely(!table->fresh))
+		config_load(table);
+	return table->data;
+}
 
 extern void config_scan(Relation table, void (*row) (HeapTuple tuple, TupleDesc desc, void *arg),
 						void *arg);

@@ -24,7 +24,7 @@ read_word(const unsigned char *p)
 	return word;
 }
 
-static inline void
+static inline __attribute__((always_inline)) void
 sip_rounds(uint64_t v[4], int rounds)
 {
 	while (rounds-- > 0)
@@ -42,7 +42,7 @@ sip_rounds(uint64_t v[4], int rounds)
 	}
 }
 
-static inline void
+static inline __attribute__((always_inline)) void
 absorb(uint64_t v[4], uint64_t word, int rounds)
 {
 	v[3] ^= word;
@@ -50,7 +50,8 @@ absorb(uint64_t v[4], uint64_t word, int rounds)
 	v[0] ^= word;
 }
 
-SipHash
+/* The numbers of rounds are constants in each use, so that no loop over them remains. */
+static inline __attribute__((always_inline)) SipHash
 siphash128(SipHash key, const void *data, size_t length, int c_rounds, int d_rounds)
 {
 	const unsigned char *p = data;
@@ -77,4 +78,16 @@ siphash128(SipHash key, const void *data, size_t length, int c_rounds, int d_rou
 	sip_rounds(v, d_rounds);
 	hash.hi = v[0] ^ v[1] ^ v[2] ^ v[3];
 	return hash;
+}
+
+SipHash
+siphash_2_4(SipHash key, const void *data, size_t length)
+{
+	return siphash128(key, data, length, 2, 4);
+}
+
+SipHash
+siphash_1_3(SipHash key, const void *data, size_t length)
+{
+	return siphash128(key, data, length, 1, 3);
 }

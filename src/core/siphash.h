@@ -18,11 +18,11 @@ typedef struct SipHash
 	uint64_t	hi;
 } SipHash;
 
-/* A key is 16 bytes, kept as two words; so a hash can key another hash. */
-extern SipHash siphash128(SipHash key, const void *data, size_t length, int c_rounds, int d_rounds);
-
-/* SipHash-2-4, the cautious one, and SipHash-1-3, for the hot path. */
-#define siphash_2_4(key, data, length) siphash128(key, data, length, 2, 4)
-#define siphash_1_3(key, data, length) siphash128(key, data, length, 1, 3)
+/*
+ * A key is 16 bytes, kept as two words; so a hash can key another hash.
+ * SipHash-2-4 is the cautious one, SipHash-1-3 is for the hot path.
+ */
+extern SipHash siphash_2_4(SipHash key, const void *data, size_t length);
+extern SipHash siphash_1_3(SipHash key, const void *data, size_t length);
 
 #endif							/* CORE_SIPHASH_H */

@@ -80,7 +80,7 @@ gcra_store(const LimitSpec *spec, LimitUse *use, int64_t now_us, wide debt)
 {
 	int64_t		whole;
 
-	if (debt <= 0)
+	if (debt <= 0 || spec->max_hits == 0)
 	{
 		use->a = use->b = 0;
 		return;
@@ -97,8 +97,9 @@ static inline wide
 gcra_settled_debt(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
 	wide		debt = gcra_debt(spec, use, now_us);
+	wide		most = use->b >= 0 ? gcra_full(spec) : (wide) LIMIT_MAX_DRAIN_US * spec->max_hits;
 
-	return debt > gcra_full(spec) && use->b >= 0 ? gcra_full(spec) : debt;
+	return debt < most ? debt : most;
 }
 
 static inline void

@@ -398,22 +398,16 @@ run_known_key(LimitCall *call, const LimitKey *key, const LimitRule *rule,
 	return true;
 }
 
-bool
-limits_run(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, int n,
-		   LimitResult *results)
+/* The general way. */
+static pg_noinline bool
+run_any(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, int n,
+		LimitResult *results)
 {
 	Part		all[LIMITS_PER_CALL];
 	Part	   *parts[LIMITS_PER_CALL];
 	int			n_parts = 0;
 	bool		all_allowed = true;
 
-	Assert(limit_store.ready && n <= LIMITS_PER_CALL);
-	if (likely(n == 1 && is_plain_hit(call, key, rules[0])) &&
-		likely(run_known_key(call, key, rules[0], results)))
-	{
-		count_call(call, results, 1, results[0].allowed);
-		return true;
-	}
 	for (int i = 0; i < n; i++)
 	{
 		Part	   *part = &all[n_parts];
@@ -442,6 +436,20 @@ limits_run(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, 
 		count_call(call, results, n, all_allowed);
 	}
 	return true;
+}
+
+bool
+limits_run(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, int n,
+		   LimitResult *results)
+{
+	Assert(limit_store.ready && n <= LIMITS_PER_CALL);
+	if (likely(n == 1 && is_plain_hit(call, key, rules[0])) &&
+		likely(run_known_key(call, key, rules[0], results)))
+	{
+		count_call(call, results, 1, results[0].allowed);
+		return true;
+	}
+	return run_any(call, key, rules, n, results);
 }
 
 bool

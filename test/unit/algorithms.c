@@ -251,16 +251,35 @@ test_limit_of_zero(LimitAlgorithm algorithm)
 
 /* A limit of 0 divides by nothing, not even when a state file was damaged. */
 static void
-test_damaged_under_zero(void)
+test_damaged_under_zero(int64_t burst, int64_t b)
 {
-	LimitSpec	spec = make_spec(LIMIT_GCRA, 0, HOUR_US, ANY_BURST);
+	LimitSpec	spec = make_spec(LIMIT_GCRA, 0, HOUR_US, burst);
 	Key			key;
 
 	clear_key(&key);
 	key.use.a = START_US + DAY_US;
-	key.use.b = 9;
+	key.use.b = b;
 	settle(&spec, &key, START_US);
-	ok(key.use.a == 0 && key.use.b == 0, "gcra: a damaged state under a limit of 0 is cleared");
+	ok(key.use.a == 0 && key.use.b == 0,
+	   "gcra: b %" PRId64 " under a limit of 0, burst %" PRId64 ", is cleared", b, (int64_t) spec.burst);
+}
+
+/* A time that was damaged is not the end of all times, and nothing overflows by it. */
+static void
+test_damaged_time(int64_t b)
+{
+	LimitSpec	spec = make_spec(LIMIT_GCRA, 5, HOUR_US, ANY_BURST);
+	LimitVerdict verdict;
+	Key			key;
+
+	clear_key(&key);
+	key.use.a = INT64_MAX;
+	key.use.b = b;
+	verdict = peek(&spec, &key, START_US, 5);
+	ok(!verdict.allowed && verdict.retry_us > START_US &&
+	   verdict.retry_us <= START_US + LIMIT_MAX_DRAIN_US + HOUR_US,
+	   "gcra: b %" PRId64 " at the end of all times is back in %" PRId64 " us", b,
+	   verdict.retry_us - START_US);
 }
 
 /* Nor does a count that was damaged overflow. */
@@ -448,7 +467,14 @@ main(void)
 		test_counts_without_end(all[a]);
 		test_long_and_fast(all[a]);
 	}
-	test_damaged_under_zero();
+	test_damaged_under_zero(ANY_BURST, 9);
+	test_damaged_under_zero(ANY_BURST, -9);
+	test_damaged_under_zero(25, 9);
+	test_damaged_under_zero(25, INT64_MAX);
+	test_damaged_under_zero(25, INT64_MIN);
+	test_damaged_time(0);
+	test_damaged_time(-1);
+	test_damaged_time(INT64_MIN);
 	test_damaged_count(LIMIT_FIXED_WINDOW);
 	test_damaged_count(LIMIT_CALENDAR_WINDOW);
 	return tap_done();

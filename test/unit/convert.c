@@ -71,6 +71,48 @@ test_raise_to_a_thousand(void)
 	   verdict.remaining, verdict.reset_us - START_US);
 }
 
+/* Lowered below what is in use: nothing is left, and what is in use stays so when it is raised again. */
+static void
+test_lower_and_raise(LimitAlgorithm algorithm)
+{
+	LimitSpec	ten = make_spec(algorithm, 10, 20 * SECOND_US, ANY_BURST);
+	LimitSpec	four = make_spec(algorithm, 4, 20 * SECOND_US, ANY_BURST);
+	LimitVerdict lowered;
+	Key			key;
+
+	clear_key(&key);
+	hit(&ten, &key, BORDER_US, 8);
+	convert(&ten, &four, &key, BORDER_US);
+	lowered = hit(&four, &key, BORDER_US, 1);
+	ok(!lowered.allowed && lowered.remaining == 0, "%s: 8 of 10 used, lowered to 4, leaves none",
+	   limit_algorithm_name(algorithm));
+	convert(&four, &ten, &key, BORDER_US);
+	ok(remaining(&ten, &key, BORDER_US) == 2, "%s: and raised again, %" PRId64,
+	   limit_algorithm_name(algorithm), remaining(&ten, &key, BORDER_US));
+}
+
+/* 8 units in use at 4 per 20 s: the fifth of them is paid back after 25 s, and only then one fits. */
+static void
+test_lowered_gcra(void)
+{
+	LimitSpec	ten = make_spec(LIMIT_GCRA, 10, 20 * SECOND_US, ANY_BURST);
+	LimitSpec	four = make_spec(LIMIT_GCRA, 4, 20 * SECOND_US, ANY_BURST);
+	LimitVerdict lowered;
+	Key			key;
+
+	clear_key(&key);
+	hit(&ten, &key, START_US, 8);
+	convert(&ten, &four, &key, START_US);
+	lowered = peek(&four, &key, START_US, 1);
+	ok(lowered.retry_us - START_US == 25 * SECOND_US && lowered.reset_us - START_US == 40 * SECOND_US,
+	   "gcra: lowered, one fits in %" PRId64 " us, full in %" PRId64, lowered.retry_us - START_US,
+	   lowered.reset_us - START_US);
+	take(&four, &key, START_US, 3);
+	ok(peek(&four, &key, START_US, 1).retry_us == lowered.retry_us, "gcra: counting more adds nothing");
+	give(&four, &key, START_US, 8);
+	ok(remaining(&four, &key, START_US) == 4, "gcra: given back, all is there");
+}
+
 /* ---- any spec to any other ---- */
 
 static LimitSpec
@@ -277,7 +319,8 @@ test_huge(LimitAlgorithm from_algorithm, LimitAlgorithm to_algorithm)
 	convert(&from, &to, &key, now_us);
 	verdict = peek(&to, &key, now_us, 1);
 	ok(!verdict.allowed && verdict.retry_us > now_us &&
-	   verdict.retry_us <= now_us + 2 * LIMIT_MAX_PER_US,
+	   verdict.retry_us <= now_us + (to_algorithm == LIMIT_GCRA && from_algorithm == LIMIT_GCRA ?
+									 LIMIT_MAX_DRAIN_US : 2 * LIMIT_MAX_PER_US),
 	   "%s to %s: all of the largest to the least, back in %" PRId64 " us",
 	   limit_algorithm_name(from_algorithm), limit_algorithm_name(to_algorithm),
 	   verdict.retry_us - now_us);
@@ -290,6 +333,7 @@ main(void)
 	{
 		test_redis_cell_54(all[a], 20 * SECOND_US);
 		test_redis_cell_54(all[a], 40 * SECOND_US);
+		test_lower_and_raise(all[a]);
 		test_raise_never_refuses(all[a]);
 		test_no_revival(all[a]);
 		test_shorter_per(all[a]);
@@ -300,6 +344,7 @@ main(void)
 			test_huge(all[a], all[b]);
 		}
 	}
+	test_lowered_gcra();
 	test_raise_to_a_thousand();
 	test_back_and_forth();
 	return tap_done();

@@ -83,14 +83,29 @@ check_retry(const Bucket *bucket, const Key *key, int64_t cost, int64_t retry_us
 	check(!passes(bucket->spec, key, retry_us - 1, cost), "%" PRId64, later_us);
 }
 
+/* The hot path answers and stores what the three calls do, which were made already. */
+static void
+check_hot_path(const LimitSpec *spec, const Key *before, const Key *after, int64_t now_us, int64_t cost)
+{
+	LimitUse	use = before->use;
+	int64_t		left = remaining(spec, before, now_us);
+
+	check(limit_hit(spec, &use, now_us, cost) == left, "cost %" PRId64 " of %" PRId64, cost, left);
+	check(use.a == after->use.a && use.b == after->use.b, "cost %" PRId64 " of %" PRId64, cost, left);
+}
+
 static void
 check_hit(Bucket *bucket, Key *key, int64_t now_us, int64_t cost)
 {
 	const LimitSpec *spec = bucket->spec;
 	int64_t		wanted = cost > 0 ? cost : 1;
 	bool		allowed = (wide) wanted * spec->per_us <= bucket->tokens;
-	LimitVerdict verdict = hit(spec, key, now_us, cost);
+	LimitVerdict verdict;
+	Key			before;
 
+	copy_key(&before, key);
+	verdict = hit(spec, key, now_us, cost);
+	check_hot_path(spec, &before, key, now_us, cost);
 	check(verdict.allowed == allowed, "cost %" PRId64, cost);
 	check(verdict.never == (wanted > spec->burst), "cost %" PRId64, cost);
 	if (allowed)
@@ -141,14 +156,15 @@ step(Random *random, Bucket *bucket, Key *key, int64_t now_us)
 	int64_t		cost = random_cost(random, bucket->spec);
 
 	bucket_advance(bucket, now_us);
-	settle(bucket->spec, key, now_us);
 	if (random_once_in(random, 12))
 	{
+		settle(bucket->spec, key, now_us);
 		give(bucket->spec, key, now_us, cost);
 		bucket_add(bucket, cost);
 	}
 	else if (random_once_in(random, 25))
 	{
+		settle(bucket->spec, key, now_us);
 		take(bucket->spec, key, now_us, cost);
 		bucket_add(bucket, -cost);
 	}

@@ -161,14 +161,30 @@ check_retry(const Model *model, const Key *key, int64_t now_us, int64_t cost, in
 			  at_us - now_us, retry_us - now_us);
 }
 
+/* The hot path answers and stores what the three calls do, which were made already. */
+static void
+check_hot_path(const LimitSpec *spec, const Key *before, const Key *after, int64_t now_us, int64_t cost)
+{
+	LimitUse	use = before->use;
+	int64_t		left = remaining(spec, before, now_us);
+
+	check(limit_hit(spec, &use, now_us, cost) == left, "cost %" PRId64 " of %" PRId64, cost, left);
+	check(use.a == after->use.a && use.b == after->use.b, "cost %" PRId64 " of %" PRId64, cost, left);
+}
+
 static void
 check_hit(Model *model, Key *key, int64_t now_us, int64_t cost)
 {
 	const LimitSpec *spec = model->spec;
 	int64_t		wanted = cost > 0 ? cost : 1;
 	int64_t		left = spec->max_hits - model_used(model, now_us);
-	LimitVerdict verdict = hit(spec, key, now_us, cost);
+	LimitVerdict verdict;
+	Key			before;
 
+	copy_key(&before, key);
+	verdict = hit(spec, key, now_us, cost);
+	if (spec->algorithm != LIMIT_SLIDING_LOG)
+		check_hot_path(spec, &before, key, now_us, cost);
 	check(verdict.allowed == (wanted <= left), "cost %" PRId64 " of %" PRId64, cost, left);
 	check(verdict.never == (wanted > spec->max_hits), "cost %" PRId64, cost);
 	if (verdict.allowed)
