@@ -192,17 +192,16 @@ fill_result(const Part *part, const LimitCall *call)
 	result->allowed = part->passes || part->rule->mode != LIMIT_ENFORCE;
 	if (part->passes)
 		result->reason = REASON_NONE;
-	else if (wanted > limit_capacity(spec))
-		result->reason = REASON_COST;
+	else if (was_blocked || call->operation == LIMIT_BLOCK)
+		result->reason = REASON_BLOCKED;
 	else
-		result->reason = was_blocked || call->operation == LIMIT_BLOCK ?
-			REASON_BLOCKED : REASON_LIMITED;
+		result->reason = wanted > limit_capacity(spec) ? REASON_COST : REASON_LIMITED;
 	result->remaining = part->blocked_until_us != 0 ? 0 : part->remaining;
 	if (call->allow_only)
 		return;
 	result->reset_us = Max(limit_reset_us(spec, &part->use, part->log, call->now_us),
 						   part->blocked_until_us);
-	if (result->reason == REASON_LIMITED || result->reason == REASON_BLOCKED)
+	if (result->reason != REASON_NONE && wanted <= limit_capacity(spec))
 	{
 		result->retry_us = part->blocked_until_us;
 		if (wanted > part->remaining)
@@ -310,6 +309,8 @@ count_call(const LimitCall *call, const LimitResult *results, int n, bool all_al
 				pg_atomic_fetch_add_u64(&stats->near, 1);
 			continue;
 		}
+		if (result->allowed && !all_allowed)
+			continue;
 		pg_atomic_fetch_add_u64(result->allowed ? &stats->shadow_denied : &stats->denied, 1);
 		if (result->reason == REASON_BLOCKED)
 			pg_atomic_fetch_add_u64(&stats->blocked, 1);

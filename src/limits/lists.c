@@ -48,6 +48,7 @@ StaticAssertDecl(sizeof(Network) == 18, "a Network is hashed as bytes");
 typedef struct NetworkLists
 {
 	bool		any;
+	bool		deny_any;
 	HTAB	   *networks;
 	bool		v4[33];			/* prefix lengths that occur */
 	bool		v6[129];
@@ -86,6 +87,7 @@ add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 	read_network(tuple, desc, &network);
 	value = heap_getattr(tuple, COLUMN_ACTION, desc, &isnull);
 	row->action = strcmp(TextDatumGetCString(value), "allow") == 0 ? LIST_ALLOW : LIST_DENY;
+	lists->deny_any |= row->action == LIST_DENY;
 	value = heap_getattr(tuple, COLUMN_LIMIT_NAME, desc, &isnull);
 	row->limit_name = isnull ? NULL : TextDatumGetCString(value);
 	value = heap_getattr(tuple, COLUMN_EXPIRES_AT, desc, &isnull);
@@ -130,6 +132,12 @@ bool
 limit_lists_any(void)
 {
 	return ((NetworkLists *) list_table.data)->any;
+}
+
+bool
+limit_lists_deny_any(void)
+{
+	return ((NetworkLists *) list_table.data)->deny_any;
 }
 
 /* Of one network, the row that names the limit is the more specific one. */

@@ -20,6 +20,9 @@ extern void limit_lists_catch_up(void);
 /* False when no row is there, so that nobody need parse an address. */
 extern bool limit_lists_any(void);
 
+/* Whether some network is denied, so that an address that cannot be told might be. */
+extern bool limit_lists_deny_any(void);
+
 /*
  * What the most specific unexpired network says under this limit.  limit_name
  * NULL asks for rows that hold for every limit only.

@@ -116,7 +116,7 @@ load_block(Part *part, int64 now_us)
 {
 	int64	   *until_us = &keyslot_detail(&limit_store.keys, part->slot)->room64[0];
 
-	if (part->word & ENTRY_AUTO_BLOCKED)
+	if ((part->word & ENTRY_AUTO_BLOCKED) && part->rule->block_us > 0)
 		*until_us = Min(*until_us, now_us + part->rule->block_us);
 	if (*until_us > now_us)
 		part->blocked_until_us = *until_us;

@@ -32,11 +32,9 @@ PATTYLY_FUNCTION(pattyly_pre_request);
 
 /* ---- the key of a request ---- */
 
-static char *
-text_of_address(const Peer *peer)
+static void
+require_address(const Peer *peer)
 {
-	char		text[ADDRESS_TEXT_SIZE];
-
 	if (!peer->has_address)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -44,6 +42,14 @@ text_of_address(const Peer *peer)
 				 errdetail("Header \"%s\" is missing, unreadable, or not vouched for by a trusted proxy.",
 						   limits_client_ip_header),
 				 errhint("Set pattyly.trusted_proxies to the number of proxies before PostgREST, and pattyly.client_ip_header to the header they write.")));
+}
+
+static char *
+text_of_address(const Peer *peer)
+{
+	char		text[ADDRESS_TEXT_SIZE];
+
+	require_address(peer);
 	limits_address_key(&peer->address, text);
 	return pstrdup(text);
 }
@@ -291,6 +297,8 @@ pattyly_pre_request(PG_FUNCTION_ARGS)
 	limit_peer_find(&peer, route != NULL ? route->header : NULL,
 					route != NULL && (route->keyed_by == ROUTE_BY_USER ||
 									  route->keyed_by == ROUTE_BY_IP_AND_USER));
+	if (limit_lists_deny_any())
+		require_address(&peer);
 	if (route != NULL)
 		consume_route(route, &peer);
 	else

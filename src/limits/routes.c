@@ -39,6 +39,46 @@ static void *load_routes(Relation table);
 
 static ConfigTable routes_table = {.name = "routes", .load = load_routes};
 
+/* ---- paths ---- */
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* "/rpc/log%69n" and "rpc/login" are "/rpc/login" to PostgREST's router, so they must be to us. */
+static char *
+decode_path(const char *path)
+{
+	char	   *decoded = palloc(strlen(path) + 2);
+	char	   *to = decoded;
+
+	if (path[0] != '/')
+		*to++ = '/';
+	while (*path != '\0')
+	{
+		int			high = *path == '%' ? hex_value(path[1]) : -1;
+		int			low = high >= 0 ? hex_value(path[2]) : -1;
+
+		if (low >= 0)
+		{
+			*to++ = (char) (high << 4 | low);
+			path += 3;
+		}
+		else
+			*to++ = *path++;
+	}
+	*to = '\0';
+	return decoded;
+}
+
 /* ---- rows ---- */
 
 static void
@@ -86,6 +126,8 @@ read_path(LimitRoute *route, HeapTuple tuple, TupleDesc desc)
 	route->is_prefix = star != NULL;
 	if (star != NULL)
 		*star = '\0';
+	if (route->path[0] != '\0')
+		route->path = decode_path(route->path);
 	route->path_length = strlen(route->path);
 }
 
@@ -200,44 +242,6 @@ void
 limit_routes_init(void)
 {
 	config_register(&routes_table);
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
-/* "/rpc/log%69n" and "rpc/login" are "/rpc/login" to PostgREST's router, so they must be to us. */
-static char *
-decode_path(const char *path)
-{
-	char	   *decoded = palloc(strlen(path) + 2);
-	char	   *to = decoded;
-
-	if (path[0] != '/')
-		*to++ = '/';
-	while (*path != '\0')
-	{
-		int			high = *path == '%' ? hex_value(path[1]) : -1;
-		int			low = high >= 0 ? hex_value(path[2]) : -1;
-
-		if (low >= 0)
-		{
-			*to++ = (char) (high << 4 | low);
-			path += 3;
-		}
-		else
-			*to++ = *path++;
-	}
-	*to = '\0';
-	return decoded;
 }
 
 static bool

@@ -99,6 +99,23 @@ start_instant(Session *s)
 
 /* ---- steps ---- */
 
+/* The hot path answers and stores the same as the calls it stands for. */
+static void
+must_hit_alike(const Session *s, int64_t cost, int64_t remaining)
+{
+	LimitUse	use = s->use;
+	LimitUse	want = s->use;
+	LimitLog	log = s->log;
+
+	if (s->spec.algorithm == LIMIT_SLIDING_LOG)
+		return;
+	limit_settle(&s->spec, &want, &log, s->now_us);
+	if (cost <= remaining)
+		limit_take(&s->spec, &want, &log, s->now_us, cost);
+	must(limit_hit(&s->spec, &use, s->now_us, cost) == remaining);
+	must(use.a == want.a && use.b == want.b);
+}
+
 static void
 do_hit(Session *s)
 {
@@ -106,6 +123,7 @@ do_hit(Session *s)
 	int64_t		wanted = cost > 0 ? cost : 1;
 	LimitVerdict verdict = judge(s, s->now_us, cost);
 
+	must_hit_alike(s, cost, verdict.remaining);
 	must(verdict.allowed == (wanted <= verdict.remaining));
 	must(verdict.never == (wanted > limit_capacity(&s->spec)));
 	if (verdict.allowed || verdict.never)
@@ -161,21 +179,26 @@ do_forward(Session *s)
 	start_instant(s);
 }
 
-/* Back: nothing is won, and nobody is locked out for longer than the whole limit takes to come back. */
+/*
+ * Back: nothing is won, and nobody is locked out for longer than a full key is.
+ * But what a lowered limit left over full has no such end.
+ */
 static void
 do_back(Session *s)
 {
 	int64_t		step_us = bytes_number(&s->bytes, s->now_us - 1);
 	int64_t		before;
+	bool		over_full;
 	LimitVerdict after;
 
 	limit_settle(&s->spec, &s->use, &s->log, s->now_us);
 	before = judge(s, s->now_us, 1).remaining;
+	over_full = s->spec.algorithm == LIMIT_GCRA && s->use.b < 0;
 	s->now_us -= step_us;
 	after = judge(s, s->now_us, 1);
 	must(after.remaining <= before);
 	must(s->spec.algorithm == LIMIT_GCRA || after.retry_us <= s->now_us + 2 * s->spec.per_us);
-	must(s->spec.algorithm != LIMIT_GCRA ||
+	must(s->spec.algorithm != LIMIT_GCRA || over_full ||
 		 after.retry_us <= s->now_us + s->spec.per_us / (s->spec.max_hits + (s->spec.max_hits == 0)) + 1);
 	limit_settle(&s->spec, &s->use, &s->log, s->now_us);
 	start_instant(s);
@@ -203,12 +226,17 @@ do_convert(Session *s)
 	start_instant(s);
 }
 
-/* A state as a damaged file may hold it: nothing to promise but to stay within the limit. */
+/*
+ * A state as a damaged file may hold it, as far as the store does not drop it:
+ * nothing to promise but to stay within the limit.
+ */
 static void
 do_damage(Session *s)
 {
 	s->use.a = (int64_t) (bytes_word(&s->bytes, 8) >> 1);
-	s->use.b = (int64_t) (bytes_word(&s->bytes, 8) >> 1);
+	s->use.b = (int64_t) bytes_word(&s->bytes, 8);
+	if (s->spec.algorithm == LIMIT_FIXED_WINDOW || s->spec.algorithm == LIMIT_CALENDAR_WINDOW)
+		s->use.b &= INT64_MAX;
 	s->log.n = bytes_one(&s->bytes) % (LIMIT_LOG_MAX + 1);
 	for (int i = 0; i < s->log.n; i++)
 		s->log.at_us[i] = bytes_number(&s->bytes, INT64_MAX);

@@ -7,6 +7,7 @@ package PattylyNode;
 use strict;
 use warnings;
 use Exporter 'import';
+BEGIN { $ENV{PG_TEST_TIMEOUT_DEFAULT} //= 60 }
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;

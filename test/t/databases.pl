@@ -97,9 +97,10 @@ subtest 'the extension is dropped and made again while sessions know its rules' 
 	is(says($session->{$_}, $HIT{$_}), $_ eq 'transaction' ? 'f' : 't', "$_: knows the rules") for qw(plain prepared function transaction);
 
 	at($node, undef, 'DROP EXTENSION pattyly', 'two');
-	like(says($session->{$_}, $HIT{$_}), qr/does not exist/, "$_: gets a clear error when it is gone") for sort keys %$session;
+	my $gone = qr/does not exist|extension "pattyly" is not installed in this database/;
+	like(says($session->{$_}, $HIT{$_}), $gone, "$_: gets a clear error when it is gone") for sort keys %$session;
 	says($session->{transaction}, 'ROLLBACK');
-	like(says($session->{$_}, $HIT{$_}), qr/does not exist/, "$_: and again") for sort keys %$session;
+	like(says($session->{$_}, $HIT{$_}), $gone, "$_: and again") for sort keys %$session;
 
 	at($node, undef, 'CREATE EXTENSION pattyly', 'two');
 	is(says($session->{$_}, $HIT{$_}), 'rate limit "login" does not exist', "$_: finds the new one empty") for sort keys %$session;
@@ -115,6 +116,7 @@ subtest 'the extension is dropped and made again while sessions know its rules' 
 
 subtest 'dropped and made again within one transaction' => sub {
 	my $session = knowing_sessions();
+	is(says($session->{prepared}, $HIT{prepared}), 'f', 'a session knows the rules');
 	is(says($session->{plain}, q{BEGIN; DROP EXTENSION pattyly; CREATE EXTENSION pattyly; SELECT pattyly.set_limit('login', 9, '1 hour'); SELECT pattyly.allow('login', 'c')}),
 		"\nt", 'who does it uses the new one');
 	is(says($session->{prepared}, q{SELECT max_hits FROM pattyly.peek_limit('login', 'c')}), 3, 'others the old one');

@@ -1,5 +1,5 @@
 -- pattyly.ip_list: networks that always pass and networks that never do.
-SELECT plan(61);
+SELECT plan(56);
 SELECT tests.at('0');
 SELECT pattyly.set_limit('a', 3, '1 min', 'fixed_window');
 SELECT pattyly.set_limit('b', 3, '1 min', 'fixed_window');
@@ -128,7 +128,7 @@ SELECT DISTINCT ON (network) network, CASE WHEN i % 3 = 0 THEN 'allow' ELSE 'den
 FROM (SELECT i, network(set_masklen(('10.' || (i * 7 % 16) || '.' || (i * 31 % 256) || '.' || (i * 57 % 256))::inet, 8 + i % 25))::cidr AS network
 	FROM generate_series(1, 3000) AS i) AS g
 ORDER BY network, i;
-SELECT cmp_ok((SELECT count(*) FROM pattyly.ip_list), '>', 2000::bigint, 'a long list');
+SELECT cmp_ok((SELECT count(*) FROM pattyly.ip_list), '>', 1500::bigint, 'a long list');
 SELECT is_empty($$
 	SELECT * FROM (
 		SELECT address,

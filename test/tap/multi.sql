@@ -1,5 +1,5 @@
 -- check_limits: several limits on one key in one step, all or nothing; the result is the tightest and names it.
-SELECT plan(40);
+SELECT plan(41);
 SELECT tests.at('0');
 SELECT pattyly.set_limit('second', 2, '1 s', 'fixed_window');
 SELECT pattyly.set_limit('minute', 5, '1 min', 'fixed_window');
