@@ -61,6 +61,7 @@ keyqueue_reset(KeyTable *table)
 	memset(&table->header->free, 0, sizeof(KeyQueue));
 	table->header->free_slots = 0;
 	table->header->sweep_class = 0;
+	pg_atomic_write_u64(&table->header->all_protected_until, 0);
 }
 
 void
@@ -84,12 +85,27 @@ keyqueue_free(KeyTable *table, KeySlot slot)
 	table->header->free_slots++;
 }
 
-static int64
-true_load(KeyTable *table, KeySlot slot, int64 now_us)
+static bool
+is_kept(const KeyTable *table, KeySlot slot)
 {
-	uint32		word = keyslot_lock(table, slot);
-	int64		load = (word & KEY_LIVE) ? table->load(table, slot, now_us) : 0;
+	for (int i = 0; i < table->n_kept; i++)
+		if (table->kept[i] == slot)
+			return true;
+	return false;
+}
 
+/* *until_us: when a protected entry may no longer be so; a kept one counts as protected for now. */
+static int64
+true_load(KeyTable *table, KeySlot slot, int64 now_us, int64 *until_us)
+{
+	uint32		word;
+	int64		load;
+
+	*until_us = 0;
+	if (is_kept(table, slot))
+		return KEY_PROTECTED;
+	word = keyslot_lock(table, slot);
+	load = (word & KEY_LIVE) ? table->load(table, slot, now_us, until_us) : 0;
 	keyslot_unlock(table, slot, word);
 	return load;
 }
@@ -99,7 +115,7 @@ true_load(KeyTable *table, KeySlot slot, int64 now_us)
  * and puts them where they belong.  Returns a drained entry, if it met one.
  */
 static KeySlot
-sweep(KeyTable *table, KeySlot keep, int64 now_us)
+sweep(KeyTable *table, int64 now_us)
 {
 	KeyQueue   *queues = table->header->queues;
 	int			class = table->header->sweep_class;
@@ -108,6 +124,7 @@ sweep(KeyTable *table, KeySlot keep, int64 now_us)
 	{
 		KeySlot		slot;
 		int64		load;
+		int64		until_us;
 
 		class = class <= 1 ? KEY_CLASS_PROTECTED : class - 1;
 		slot = queue_pop(table, &queues[class]);
@@ -118,8 +135,8 @@ sweep(KeyTable *table, KeySlot keep, int64 now_us)
 		}
 		skipped = 0;
 		looked++;
-		load = true_load(table, slot, now_us);
-		if (load == 0 && slot != keep)
+		load = true_load(table, slot, now_us, &until_us);
+		if (load == 0)
 		{
 			table->header->sweep_class = class;
 			return slot;
@@ -142,17 +159,18 @@ lowest_class(KeyTable *table)
 
 /* The least loaded entry that may go: the first head that is no more loaded than its queue says. */
 static KeySlot
-least_loaded(KeyTable *table, KeySlot keep, int64 now_us, int64 *load)
+least_loaded(KeyTable *table, int64 now_us, int64 *load)
 {
 	for (int looked = 0; looked < CLAIM_HEADS; looked++)
 	{
 		int			class = lowest_class(table);
 		KeySlot		slot;
+		int64		until_us;
 
 		if (class == KEY_CLASS_PROTECTED)
 			break;
 		slot = queue_pop(table, &table->header->queues[class]);
-		*load = slot == keep ? KEY_PROTECTED : true_load(table, slot, now_us);
+		*load = true_load(table, slot, now_us, &until_us);
 		if (load_class(*load) <= class)
 			return slot;
 		keyqueue_push(table, slot, *load);
@@ -160,15 +178,45 @@ least_loaded(KeyTable *table, KeySlot keep, int64 now_us, int64 *load)
 	return 0;
 }
 
+/*
+ * Only protected entries are left as far as is known: looks whether one of them
+ * no longer is.  When none is, it remembers the first moment when one may be, so
+ * that a flood of refused keys does not look through the whole table each time.
+ */
 static KeySlot
-evict(KeyTable *table, KeySlot keep, int64 now_us)
+released(KeyTable *table, int64 now_us, int64 *load)
+{
+	KeyQueue   *queue = &table->header->queues[KEY_CLASS_PROTECTED];
+	int64		first_us = PG_INT64_MAX;
+
+	if (now_us < (int64) pg_atomic_read_u64(&table->header->all_protected_until))
+		return 0;
+	for (uint32 looked = 0; looked < table->capacity; looked++)
+	{
+		KeySlot		slot = queue_pop(table, queue);
+		int64		until_us;
+
+		if (slot == 0)
+			break;
+		*load = true_load(table, slot, now_us, &until_us);
+		if (*load != KEY_PROTECTED)
+			return slot;
+		first_us = Min(first_us, until_us);
+		queue_append(table, queue, slot);
+	}
+	pg_atomic_write_u64(&table->header->all_protected_until, first_us);
+	return 0;
+}
+
+static KeySlot
+evict(KeyTable *table, int64 now_us)
 {
 	int64		load = 0;
-	KeySlot		slot = least_loaded(table, keep, now_us, &load);
+	KeySlot		slot = least_loaded(table, now_us, &load);
 
 	if (slot == 0 || load > 0)
 	{
-		KeySlot		drained = sweep(table, keep, now_us);
+		KeySlot		drained = sweep(table, now_us);
 
 		if (drained != 0)
 		{
@@ -178,27 +226,26 @@ evict(KeyTable *table, KeySlot keep, int64 now_us)
 			load = 0;
 		}
 		else if (slot == 0)
-			slot = least_loaded(table, keep, now_us, &load);
+			slot = least_loaded(table, now_us, &load);
 	}
-	if (slot != 0)
-	{
-		if (load > 0)
-			table->header->evicted_live++;
-		else
-			table->header->evicted_drained++;
-	}
+	if (slot == 0)
+		slot = released(table, now_us, &load);
+	if (slot == 0)
+		return 0;
+	if (load > 0)
+		table->header->evicted_live++;
+	else
+		table->header->evicted_drained++;
 	return slot;
 }
 
 KeySlot
-keyqueue_claim(KeyTable *table, KeySlot keep, int64 now_us)
+keyqueue_claim(KeyTable *table, int64 now_us)
 {
 	KeySlot		slot = queue_pop(table, &table->header->free);
 
-	if (slot != 0)
-	{
-		table->header->free_slots--;
-		return slot;
-	}
-	return evict(table, keep, now_us);
+	if (slot == 0)
+		return evict(table, now_us);
+	table->header->free_slots--;
+	return slot;
 }

@@ -61,8 +61,11 @@ StaticAssertDecl(sizeof(KeyDetail) == 56, "the layout of a state file is fixed")
 
 typedef struct KeyTable KeyTable;
 
-/* Units an entry holds at that time, or KEY_PROTECTED.  Called with the entry locked. */
-typedef int64 (*KeyLoad) (const KeyTable *table, KeySlot slot, int64 now_us);
+/*
+ * Units an entry holds at that time, or KEY_PROTECTED, and then *until_us is when
+ * it may no longer be.  Called with the entry locked.
+ */
+typedef int64 (*KeyLoad) (const KeyTable *table, KeySlot slot, int64 now_us, int64 *until_us);
 
 /* One entry of a step: its new state stands in the copy not in use already. */
 typedef struct KeyChange
@@ -104,6 +107,7 @@ typedef struct KeyTableHeader
 	KeyQueue	free;
 	uint32		free_slots;
 	uint32		sweep_class;	/* where the sweep goes on */
+	pg_atomic_uint64 all_protected_until;	/* no lock; see keyqueue.c */
 	uint64		evicted_drained;
 	uint64		evicted_live;
 	uint64		refused;
@@ -120,6 +124,8 @@ struct KeyTable
 	uint32		buckets;
 	LWLock	   *lock;			/* the table lock */
 	KeyLoad		load;
+	int			n_kept;			/* slots that make no room for now, whatever they hold */
+	KeySlot		kept[KEY_COMMIT_MAX];
 };
 
 static inline KeyEntry *

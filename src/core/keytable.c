@@ -192,9 +192,9 @@ keytable_free_extents(KeyTable *table, KeySlot first_extent)
 
 /* Takes a slot from the free list, or from the least loaded entry. */
 static KeySlot
-claim_slot(KeyTable *table, KeySlot keep, int64 now_us)
+claim_slot(KeyTable *table, int64 now_us)
 {
-	KeySlot		slot = keyqueue_claim(table, keep, now_us);
+	KeySlot		slot = keyqueue_claim(table, now_us);
 	uint32		word;
 	KeySlot		extents;
 
@@ -217,7 +217,7 @@ keytable_claim_extents(KeyTable *table, KeySlot owner, int n, int64 now_us)
 	Assert(LWLockHeldByMeInMode(table->lock, LW_EXCLUSIVE));
 	for (; n > 0; n--)
 	{
-		KeySlot		extent = claim_slot(table, owner, now_us);
+		KeySlot		extent = claim_slot(table, now_us);
 
 		if (extent == 0)
 		{
@@ -240,12 +240,9 @@ keytable_insert(KeyTable *table, SipHash hash, int64 now_us)
 	KeyEntry   *entry;
 
 	Assert(LWLockHeldByMeInMode(table->lock, LW_EXCLUSIVE));
-	slot = claim_slot(table, 0, now_us);
+	slot = claim_slot(table, now_us);
 	if (slot == 0)
-	{
-		table->header->refused++;
 		return 0;
-	}
 	entry = keyslot_entry(table, slot);
 	(void) keyslot_lock(table, slot);
 	entry->hash = hash;
@@ -256,6 +253,31 @@ keytable_insert(KeyTable *table, SipHash hash, int64 now_us)
 	keyslot_unlock(table, slot, KEY_LIVE);
 	keyqueue_push(table, slot, 1);
 	return slot;
+}
+
+void
+keytable_keep(KeyTable *table, KeySlot slot)
+{
+	Assert(table->n_kept < KEY_COMMIT_MAX);
+	table->kept[table->n_kept++] = slot;
+}
+
+void
+keytable_keep_none(KeyTable *table)
+{
+	table->n_kept = 0;
+}
+
+void
+keytable_released(const KeyTable *table)
+{
+	pg_atomic_write_u64(&table->header->all_protected_until, 0);
+}
+
+void
+keytable_count_refused(KeyTable *table)
+{
+	table->header->refused++;
 }
 
 /* ---- one step over several entries ---- */
@@ -390,8 +412,14 @@ extent_is_owned(KeyTable *table, KeySlot slot)
 	KeySlot		owner = keyslot_entry(table, slot)->tag;
 	KeySlot		extent;
 
-	if (owner < 1 || owner > table->capacity ||
-		!(pg_atomic_read_u32(&keyslot_entry(table, owner)->word) & KEY_EXTENDED))
+	uint32		word;
+
+	if (owner < 1 || owner > table->capacity)
+		return false;
+
+	/* Only a live entry was looked at by entry_is_sound(), so only its chain can be followed. */
+	word = pg_atomic_read_u32(&keyslot_entry(table, owner)->word);
+	if (!(word & KEY_LIVE) || !(word & KEY_EXTENDED))
 		return false;
 	for (extent = keyslot_detail(table, owner)->extra; extent != 0;
 		 extent = keyslot_entry(table, extent)->next)
@@ -413,13 +441,16 @@ keep_sound_entries(KeyTable *table, bool (*valid) (const KeyTable *table, KeySlo
 		pg_atomic_write_u32(&entry->word, word);
 		if (!(word & KEY_LIVE))
 			continue;
-		if (entry_is_sound(table, slot, word, valid))
-			link_entry(table, slot);
-		else
+		if (entry->tag != 0 && entry_is_sound(table, slot, word, valid))
 		{
-			pg_atomic_write_u32(&entry->word, 0);
-			dropped++;
+			link_entry(table, slot);
+			continue;
 		}
+
+		/* Without a tag it was made for a call that was killed before it counted. */
+		if (entry->tag != 0)
+			dropped++;
+		pg_atomic_write_u32(&entry->word, 0);
 	}
 	return dropped;
 }
@@ -427,12 +458,14 @@ keep_sound_entries(KeyTable *table, bool (*valid) (const KeyTable *table, KeySlo
 static void
 queue_all_slots(KeyTable *table, int64 now_us)
 {
+	int64		until_us;
+
 	for (KeySlot slot = 1; slot <= table->capacity; slot++)
 	{
 		uint32		word = pg_atomic_read_u32(&keyslot_entry(table, slot)->word);
 
 		if (word & KEY_LIVE)
-			keyqueue_push(table, slot, table->load(table, slot, now_us));
+			keyqueue_push(table, slot, table->load(table, slot, now_us, &until_us));
 		else if (!(word & KEY_EXTENT) || !extent_is_owned(table, slot))
 		{
 			pg_atomic_write_u32(&keyslot_entry(table, slot)->word, 0);
@@ -457,18 +490,15 @@ keytable_recover(KeyTable *table, int64 now_us,
 	return dropped;
 }
 
-static bool
-copy_entry(KeyTable *to, const KeyTable *from, KeySlot source, int64 now_us)
+/* There is room: nothing is evicted for it. */
+static void
+copy_entry(KeyTable *to, const KeyTable *from, KeySlot source, int extents, int64 now_us)
 {
 	KeyEntry   *entry = keyslot_entry(from, source);
 	uint32		word = pg_atomic_read_u32(&entry->word);
-	int			extents = keytable_extents(from, source);
 	KeySlot		slot = keytable_insert(to, entry->hash, now_us);
-	KeySlot		first = slot != 0 ? keytable_claim_extents(to, slot, extents, now_us) : 0;
+	KeySlot		first = keytable_claim_extents(to, slot, extents, now_us);
 
-	/* What was made but not filled is drained, and so the first to go. */
-	if (slot == 0 || (extents > 0 && first == 0))
-		return false;
 	for (int i = 0; i < extents * KEY_CELLS; i++)
 		*keytable_cell(to, first, i) =
 			*keytable_cell(from, keyslot_detail(from, source)->extra, i);
@@ -478,21 +508,53 @@ copy_entry(KeyTable *to, const KeyTable *from, KeySlot source, int64 now_us)
 	if (extents > 0)
 		keyslot_detail(to, slot)->extra = first;
 	keyslot_unlock(to, slot, word);
-	return true;
 }
 
-uint32
+typedef struct LoadedSlot
+{
+	KeySlot		slot;
+	int64		load;
+} LoadedSlot;
+
+static int
+compare_loads(const void *a, const void *b)
+{
+	int64		x = ((const LoadedSlot *) a)->load;
+	int64		y = ((const LoadedSlot *) b)->load;
+
+	return x > y ? -1 : x < y;
+}
+
+void
 keytable_copy(KeyTable *to, const KeyTable *from, int64 now_us)
 {
-	uint32		copied = 0;
+	LoadedSlot *live = palloc_extended(from->capacity * sizeof(LoadedSlot), MCXT_ALLOC_HUGE);
+	uint32		n = 0;
+	int64		until_us;
+
+	for (KeySlot slot = 1; slot <= from->capacity; slot++)
+	{
+		if (!(pg_atomic_read_u32(&keyslot_entry(from, slot)->word) & KEY_LIVE))
+			continue;
+		live[n].slot = slot;
+		live[n++].load = from->load(from, slot, now_us, &until_us);
+	}
+	qsort(live, n, sizeof(LoadedSlot), compare_loads);
 
 	LWLockAcquire(to->lock, LW_EXCLUSIVE);
-	for (KeySlot slot = 1; slot <= from->capacity; slot++)
-		if ((pg_atomic_read_u32(&keyslot_entry(from, slot)->word) & KEY_LIVE) &&
-			copy_entry(to, from, slot, now_us))
-			copied++;
+	for (uint32 i = 0; i < n; i++)
+	{
+		int			extents = keytable_extents(from, live[i].slot);
+
+		if (to->header->free_slots > extents)
+			copy_entry(to, from, live[i].slot, extents, now_us);
+		else if (live[i].load > 0)
+			to->header->evicted_live++;
+		else
+			to->header->evicted_drained++;
+	}
 	LWLockRelease(to->lock);
-	return copied;
+	pfree(live);
 }
 
 void

@@ -39,8 +39,8 @@ extern void keytable_format(KeyTable *table);
 extern uint32 keytable_recover(KeyTable *table, int64 now_us,
 							   bool (*valid) (const KeyTable *table, KeySlot slot));
 
-/* Start-up only.  Carries the entries of a recovered table over, the least loaded last to stay. */
-extern uint32 keytable_copy(KeyTable *to, const KeyTable *from, int64 now_us);
+/* Start-up only.  Carries the entries of a recovered table over to an empty one, the most loaded first. */
+extern void keytable_copy(KeyTable *to, const KeyTable *from, int64 now_us);
 
 /* Looks without any lock: 0 is "maybe not", anything else must be verified with keytable_lock(). */
 extern KeySlot keytable_find(const KeyTable *table, SipHash hash);
@@ -55,6 +55,17 @@ extern KeySlot keytable_insert(KeyTable *table, SipHash hash, int64 now_us);
  * had before is then to be freed.  keytable_extents() counts those it has.
  */
 extern KeySlot keytable_claim_extents(KeyTable *table, KeySlot owner, int n, int64 now_us);
+
+/* Until keytable_keep_none(), the slot makes no room for others that this process makes. */
+extern void keytable_keep(KeyTable *table, KeySlot slot);
+extern void keytable_keep_none(KeyTable *table);
+
+/* A protected entry may have become less so before its time: look again when room is needed. */
+extern void keytable_released(const KeyTable *table);
+
+/* Counts a key that found no room; table lock held. */
+extern void keytable_count_refused(KeyTable *table);
+
 extern void keytable_free_extents(KeyTable *table, KeySlot first_extent);
 extern int	keytable_extents(const KeyTable *table, KeySlot slot);
 

@@ -97,8 +97,15 @@ static inline wide
 gcra_settled_debt(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
 	wide		debt = gcra_debt(spec, use, now_us);
-	wide		most = use->b >= 0 ? gcra_full(spec) : (wide) LIMIT_MAX_DRAIN_US * spec->max_hits;
+	wide		most = gcra_full(spec);
 
+	/* What stands over full is no more than any limit could have let pass, and than time can tell. */
+	if (use->b < 0)
+	{
+		most = (wide) LIMIT_MAX_DRAIN_US * spec->max_hits;
+		if (most > (wide) LIMIT_MAX_HITS * spec->per_us)
+			most = (wide) LIMIT_MAX_HITS * spec->per_us;
+	}
 	return debt < most ? debt : most;
 }
 

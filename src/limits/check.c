@@ -148,6 +148,7 @@ administer_part(Part *part, const LimitCall *call)
 	LimitResult *result = part->result;
 	const LimitSpec *spec = &part->rule->spec;
 
+	keytable_released(&limit_store.keys);
 	result->existed = part->slot != 0;
 	switch (call->operation)
 	{

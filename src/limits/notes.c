@@ -49,7 +49,7 @@ limit_note_of(SipHash hash)
 	for (uint32 i = 0; i < limit_store.n_notes && reason == NULL; i++)
 		if (limit_store.notes[i].hash.lo == hash.lo && limit_store.notes[i].hash.hi == hash.hi)
 		{
-			memcpy(copy, limit_store.notes[i].reason, sizeof(copy));
+			strlcpy(copy, limit_store.notes[i].reason, sizeof(copy));
 			reason = copy;
 		}
 	LWLockRelease(limit_store.keys.lock);

@@ -220,17 +220,27 @@ refit_extents(Part *part, const LimitKey *key, int64 now_us)
 	return true;
 }
 
+/* The keys of a call make no room for each other. */
 static bool
 find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 {
+	KeyTable   *table = &limit_store.keys;
+
+	keytable_keep_none(table);
 	for (int i = 0; i < n; i++)
 	{
-		parts[i]->slot = keytable_find_locked(&limit_store.keys, parts[i]->hash);
+		parts[i]->slot = keytable_find_locked(table, parts[i]->hash);
+		if (parts[i]->slot != 0)
+			keytable_keep(table, parts[i]->slot);
+	}
+	for (int i = 0; i < n; i++)
+	{
 		if (parts[i]->slot == 0 && parts[i]->makes_key)
 		{
-			parts[i]->slot = keytable_insert(&limit_store.keys, parts[i]->hash, now_us);
+			parts[i]->slot = keytable_insert(table, parts[i]->hash, now_us);
 			if (parts[i]->slot == 0)
 				return false;
+			keytable_keep(table, parts[i]->slot);
 		}
 		if (parts[i]->slot != 0 && !refit_extents(parts[i], key, now_us))
 			return false;
@@ -238,12 +248,11 @@ find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 	return true;
 }
 
-/* In a table so small that the keys of one call evict each other, a few rounds must do. */
 bool
 parts_make_and_lock(Part **parts, int n, const LimitKey *key, int64 now_us)
 {
-	for (int round = 0; round < 3; round++)
-		if (find_or_make(parts, n, key, now_us) && parts_lock(parts, n))
-			return true;
+	if (find_or_make(parts, n, key, now_us) && parts_lock(parts, n))
+		return true;
+	keytable_count_refused(&limit_store.keys);
 	return false;
 }

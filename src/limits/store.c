@@ -52,7 +52,7 @@ store_size(uint32 capacity)
 		notes_count(capacity) * sizeof(LimitNote);
 }
 
-static int64 entry_load(const KeyTable *table, KeySlot slot, int64 now_us);
+static int64 entry_load(const KeyTable *table, KeySlot slot, int64 now_us, int64 *until_us);
 
 static void
 attach_store(LimitStore *store, char *memory, uint32 capacity)
@@ -186,13 +186,16 @@ entry_is_valid(const KeyTable *table, KeySlot slot)
 		return false;
 	if ((word & KEY_EXTENDED) && spec.algorithm != LIMIT_SLIDING_LOG)
 		return false;
+	if (spec.algorithm == LIMIT_SLIDING_LOG &&
+		(state->a >= Max(keytable_extents(table, slot) * KEY_CELLS, 1) || state->b > LIMIT_LOG_MAX))
+		return false;
 	return state->a >= 0 && (spec.algorithm == LIMIT_SLIDING_WINDOW ||
 							 spec.algorithm == LIMIT_GCRA || state->b >= 0);
 }
 
 /* KeyLoad: units used; a blocked or an exhausted key stays. */
 static int64
-entry_load(const KeyTable *table, KeySlot slot, int64 now_us)
+entry_load(const KeyTable *table, KeySlot slot, int64 now_us, int64 *until_us)
 {
 	static LimitLog log;
 	const KeyEntry *entry = keyslot_entry(table, slot);
@@ -201,7 +204,8 @@ entry_load(const KeyTable *table, KeySlot slot, int64 now_us)
 	LimitUse	state = {kept->a, kept->b};
 	LimitSpec	spec;
 
-	if ((word & ENTRY_BLOCKED) && keyslot_detail(table, slot)->room64[0] > now_us)
+	*until_us = keyslot_detail(table, slot)->room64[0];
+	if ((word & ENTRY_BLOCKED) && *until_us > now_us)
 		return KEY_PROTECTED;
 	if (entry->tag == 0)
 		return 0;
@@ -210,7 +214,10 @@ entry_load(const KeyTable *table, KeySlot slot, int64 now_us)
 		limit_entry_log(table, slot, word, &log);
 	limit_settle(&spec, &state, &log, now_us);
 	if (limit_is_exhausted(&spec, &state, &log, now_us))
+	{
+		*until_us = limit_retry_us(&spec, &state, &log, now_us, 1);
 		return KEY_PROTECTED;
+	}
 	return limit_used(&spec, &state, &log, now_us);
 }
 

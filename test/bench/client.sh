@@ -12,7 +12,7 @@ client_scripts() {
 		SQL
 		script "nothing-$name" <<-SQL
 			\set key random(1, $keys)
-			SELECT starts_with('login', :key);
+			SELECT texteq('login', :key);
 		SQL
 		script "allow-$name" <<-SQL
 			\set key random(1, $keys)
@@ -37,7 +37,7 @@ client_case() { # ROUND CASE CLIENTS
 	case $2 in
 		redis-tcp) redis_slice "$1" "$2@$3" "$3" "$client_seconds" 100000 "$redis_port" ;;
 		redis-unix) redis_slice "$1" "$2@$3" "$3" "$client_seconds" 100000 "$redis_socket" ;;
-		*) slice "$1" "$2@$3" "$2" "$3" -T "$client_seconds" ;;
+		*) slice "$1" "$2@$3" "$2" "$3" "$client_seconds" ;;
 	esac
 }
 
@@ -46,8 +46,8 @@ client_rows() { # CLIENTS
 	row "allow(), random keys" ">= 0.93" %.3f "$(statistics "allow-random@$c" / "select-random@$c")"
 	row "allow(), one hot key" "" %.3f "$(statistics "allow-hot@$c" / "select-random@$c")"
 	[ "$c" != 16 ] || row "allow(), one hot key to random keys" ">= 0.85" %.3f "$(statistics "allow-hot@$c" / "allow-random@$c")"
-	row "starts_with('login', key), a function that does next to nothing" "" %.3f "$(statistics "nothing-random@$c" / "select-random@$c")"
-	row "allow() to starts_with()" "" %.3f "$(statistics "allow-random@$c" / "nothing-random@$c")"
+	row "texteq('login', key), a function that does next to nothing" "" %.3f "$(statistics "nothing-random@$c" / "select-random@$c")"
+	row "allow() to texteq()" "" %.3f "$(statistics "allow-random@$c" / "nothing-random@$c")"
 	row "check_limit(), random keys" "" %.3f "$(statistics "check-random@$c" / "select-random@$c")"
 	row "upsert into an unlogged table, random keys" "" %.3f "$(statistics "upsert-random@$c" / "select-random@$c")"
 	row "upsert into an unlogged table, one hot key" "" %.3f "$(statistics "upsert-hot@$c" / "select-random@$c")"
@@ -64,23 +64,21 @@ bench_client() {
 	fi
 	new_samples
 	for round in $(seq "$client_rounds"); do
-		for c in 1 4 16; do
+		for c in $client_widths; do
 			for case in $(in_turn "$round" "${cases[@]}"); do client_case "$round" "$case" "$c"; done
 		done
 		query -c "VACUUM bench.hits"
 	done
 	title "As a client sees it"
 	echo "pgbench, prepared statements over a Unix socket: calls per second, to those of \`SELECT :key::text\` in the same round. $client_rounds interleaved rounds of $client_seconds s. The upsert runs with fsync = off, which is its best case."
-	for c in 1 4 16; do
+	for c in $client_widths; do
 		echo
 		echo "$c $([ "$c" = 1 ] && echo client || echo clients), \`SELECT :key::text\` = $(statistics "select-random@$c" | awk '{ printf "%.0f", $1 }') per second"
 		echo
 		table "to SELECT :key::text"
 		client_rows "$c"
 	done
-	echo
-	table "server CPU of a statement, 1 client, microseconds"
-	for case in "${cases[@]}"; do
-		case $case in redis-*) ;; *) row "$case" "" %.1f "$(statistics "$case@1:cpu")" ;; esac
+	for c in $client_widths; do
+		cpu_table "$c" select-random nothing-random allow-random allow-hot check-random upsert-random upsert-hot
 	done
 }

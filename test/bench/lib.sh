@@ -31,6 +31,18 @@ statistics() {
 		}' "$samples"
 }
 
+# Turns every N rounds into one, of their medians: for slices so short that one alone says little.
+fold() { # N
+	local group=$1 case
+	mv "$samples" "$work/unfolded"
+	new_samples
+	for case in $(cut -d' ' -f2 "$work/unfolded" | sort -u); do
+		awk -v wanted="$case" -v group="$group" '$2 == wanted { print int(($1 - 1) / group) + 1, $3 }' "$work/unfolded" |
+			sort -n -k1,1 -k2,2 |
+			awk -v wanted="$case" -v group="$group" 'NR % group == int((group + 1) / 2) % group { print $1, wanted, $2 }' >>"$samples"
+	done
+}
+
 title() { printf '\n### %s\n\n' "$1"; }
 
 table() { # UNIT
@@ -80,23 +92,36 @@ wait_for_backends() { # COUNT
 
 script() { cat >"$work/$1.sql"; } # CASE, on standard input
 
-# ROUND CASE SCRIPT CLIENTS pgbench options...: samples CASE (transactions per second) and CASE:cpu (microseconds of the
-# server's CPU per transaction).
+# ROUND CASE SCRIPT CLIENTS SECONDS: samples CASE (transactions per second), CASE:ticks (of the server's CPU, with what
+# it takes to begin and end a connection) and CASE:count (transactions).
 slice() {
-	local round=$1 case=$2 script=$3 clients=$4 before ticks idle
-	shift 4
+	local round=$1 case=$2 script=$3 clients=$4 seconds=$5 before idle
 	idle=$(backends)
 	before=$(ended_backends_ticks)
-	if ! timeout -k 5 120 pgbench -n -M prepared -c "$clients" -j "$((clients < 2 ? clients : 2))" -f "$work/$script.sql" "$@" \
+	if ! timeout -k 5 120 pgbench -n -M prepared -c "$clients" -j "$((clients < 2 ? clients : 2))" -f "$work/$script.sql" -T "$seconds" \
 		>"$work/pgbench.out" 2>"$work/pgbench.err"; then
 		cat "$work/pgbench.err" >&2
 		die "pgbench failed in $case"
 	fi
 	wait_for_backends "$idle"
-	ticks=$(($(ended_backends_ticks) - before))
 	sample "$round" "$case" "$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$work/pgbench.out")"
-	sample "$round" "$case:cpu" "$(awk -v ticks="$ticks" -v hz="$(getconf CLK_TCK)" \
-		'/actually processed/ { sub("/.*", "", $NF); print ticks / hz * 1e6 / $NF }' "$work/pgbench.out")"
+	sample "$round" "$case:ticks" "$(($(ended_backends_ticks) - before))"
+	sample "$round" "$case:count" "$(sed -n 's/.*actually processed: \([0-9]*\).*/\1/p' "$work/pgbench.out")"
+}
+
+# Microseconds of the server's CPU per transaction, over all rounds: in one the ticks would be too coarse.
+cpu_of() { # CASE
+	awk -v ticks="$1:ticks" -v count="$1:count" -v hz="$(getconf CLK_TCK)" '
+		$2 == ticks { t += $3 }
+		$2 == count { n += $3 }
+		END { if (n > 0) printf "%.1f", t / hz * 1e6 / n }' "$samples"
+}
+
+cpu_table() { # CLIENTS CASES...
+	local clients=$1 case
+	shift
+	printf '\n| server CPU of a statement, clients: %s | microseconds |\n|---|---|\n' "$clients"
+	for case in "$@"; do printf '| %s | %s |\n' "$case" "$(cpu_of "$case@$clients")"; done
 }
 
 # ---- Redis ----

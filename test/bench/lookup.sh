@@ -9,7 +9,7 @@ bench_lookup() {
 	SQL
 	script lookup-allow <<-'SQL'
 		\set id random(1, 100000)
-		SELECT name, email FROM bench.users WHERE id = :id AND pattyly.allow('login', email);
+		SELECT name, email FROM bench.users WHERE id = :id AND pattyly.allow('login', account);
 	SQL
 	script lookup-allow-parameter <<-'SQL'
 		\set id random(1, 100000)
@@ -25,7 +25,7 @@ bench_lookup() {
 	for round in $(seq "$lookup_rounds"); do
 		for c in 1 16; do
 			for case in $(in_turn "$round" lookup lookup-allow lookup-allow-parameter lookup-two-parameters); do
-				slice "$round" "$case@$c" "$case" "$c" -T "$lookup_seconds"
+				slice "$round" "$case@$c" "$case" "$c" "$lookup_seconds"
 			done
 		done
 	done
@@ -34,11 +34,9 @@ bench_lookup() {
 	echo
 	table "to the lookup alone"
 	for c in 1 16; do
-		row "with allow('login', email), clients: $c" ">= 0.96" %.3f "$(statistics "lookup-allow@$c" / "lookup@$c")"
+		row "with allow('login', account), clients: $c" ">= 0.96" %.3f "$(statistics "lookup-allow@$c" / "lookup@$c")"
 		row "with allow('login', :key), a second parameter, clients: $c" "" %.3f "$(statistics "lookup-allow-parameter@$c" / "lookup@$c")"
 		row "with a second parameter and no allow(), clients: $c" "" %.3f "$(statistics "lookup-two-parameters@$c" / "lookup@$c")"
 	done
-	echo
-	table "server CPU of a statement, 1 client, microseconds"
-	for case in lookup lookup-allow lookup-allow-parameter lookup-two-parameters; do row "$case" "" %.1f "$(statistics "$case@1:cpu")"; done
+	for c in 1 16; do cpu_table "$c" lookup lookup-allow lookup-allow-parameter lookup-two-parameters; done
 }

@@ -2,7 +2,6 @@
 # shellcheck shell=bash disable=SC2154
 
 bench_memory() {
-	query -c "SELECT count(pattyly.allow('bench', 'user:' || i)) FROM generate_series(1, 100000) AS s(i)" >/dev/null
 	title "Memory"
 	query -F ' ' -c "SELECT capacity, used, bytes, bytes_per_key FROM pattyly.limit_memory" >"$work/memory"
 	read -r capacity used bytes per_key <"$work/memory"

@@ -13,9 +13,9 @@ bench_node() {
 	start_redis || { echo "Not measured: there is no Redis."; return; }
 	install_node_packages || { echo "Not measured: npm cannot install the packages."; return; }
 	new_samples
-	(cd "$work/node" && REDIS_SOCKET=$redis_socket timeout -k 5 "$((60 + node_rounds * node_seconds * 20))" \
-		node main.mjs "$node_rounds" "$node_seconds") >"$samples"
-	echo "Node $(node --version), packages pg and @redis/client, one process; PostgreSQL and Redis over their Unix sockets. Operations per second. $node_rounds interleaved rounds of $node_seconds s."
+	(cd "$work/node" && REDIS_SOCKET=$redis_socket timeout -k 5 "$((60 + node_rounds * node_ms / 50))" \
+		node main.mjs "$node_rounds" "$node_ms") >"$samples"
+	echo "Node $(node --version), packages pg and @redis/client, one process; PostgreSQL and Redis over their Unix sockets. Operations per second. $node_rounds interleaved rounds of $node_ms ms."
 	local c
 	for c in 1 16; do
 		echo

@@ -17,7 +17,7 @@ bench_waiting() {
 	SQL
 	new_samples
 	for round in $(seq "$waiting_rounds"); do
-		for case in $(in_turn "$round" wait-allow wait-table); do slice "$round" "$case" "$case" 32 -T "$waiting_seconds"; done
+		for case in $(in_turn "$round" wait-allow wait-table); do slice "$round" "$case" "$case" 32 "$waiting_seconds"; done
 	done
 	title "One hot key, 32 clients, 10 ms of work left in the transaction"
 	echo "$waiting_rounds interleaved rounds of $waiting_seconds s."

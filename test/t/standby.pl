@@ -87,9 +87,9 @@ subtest 'a standby that restarts keeps its counts' => sub {
 };
 
 subtest 'promotion keeps the counts' => sub {
-	my $before = at($standby, $T0, q{SELECT * FROM pattyly.top_keys() k ORDER BY k::text});
 	my $session = $standby->background_psql('postgres', on_error_stop => 0);
-	$session->query_safe(q{SELECT pattyly.peek_limit('login', 'a')});
+	$session->query_safe("SET pattyly.frozen_clock = '$T0'; SELECT pattyly.peek_limit('login', 'a')");
+	my $before = at($standby, $T0, q{SELECT * FROM pattyly.top_keys() k ORDER BY k::text});
 	my $mark = log_mark($standby);
 
 	$standby->promote;

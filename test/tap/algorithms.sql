@@ -9,14 +9,16 @@ SELECT pattyly.set_limit('gcra', 10, '20 s');
 SELECT tests.at('0');
 SELECT is((SELECT algorithm FROM pattyly.limits WHERE name = 'gcra'), 'gcra', 'gcra is the default');
 SELECT is(tests.passed('gcra', 'k', 15), 10::bigint, 'gcra: 10 at once');
-SELECT is(tests.said(pattyly.check_limit('gcra', 'k')), 'no, 0 of 10 left, full in 00:00:20, retry in 00:00:02 (2 s): limited',
+SELECT is(tests.said(pattyly.check_limit('gcra', 'k')),
+	'no, 0 of 10 left, full in 00:00:20, retry in 00:00:02 (2 s): limited',
 	'gcra: the next after per / max_hits');
 SELECT tests.at('1.999999 s');
 SELECT ok(NOT pattyly.allow('gcra', 'k'), 'gcra: not a microsecond earlier');
 SELECT tests.at('2 s');
 SELECT is(tests.said(pattyly.check_limit('gcra', 'k')), 'yes, 0 of 10 left, full in 00:00:20', 'gcra: just then');
 SELECT tests.at('7 s');
-SELECT is(tests.said(pattyly.check_limit('gcra', 'k', 3)), 'no, 2 of 10 left, full in 00:00:15, retry in 00:00:01 (1 s): limited',
+SELECT is(tests.said(pattyly.check_limit('gcra', 'k', 3)),
+	'no, 2 of 10 left, full in 00:00:15, retry in 00:00:01 (1 s): limited',
 	'gcra: 2.5 units came back, which is not 3');
 SELECT is(tests.said(pattyly.check_limit('gcra', 'k', 2)), 'yes, 0 of 10 left, full in 00:00:19', 'gcra: but 2');
 
@@ -24,7 +26,8 @@ SELECT is(tests.said(pattyly.check_limit('gcra', 'k', 2)), 'yes, 0 of 10 left, f
 SELECT pattyly.set_limit('sevenths', 7, '10 s');
 SELECT tests.at('0');
 SELECT is(tests.passed('sevenths', 'k', 9), 7::bigint, '7 per 10 s: 7 at once');
-SELECT is((pattyly.peek_limit('sevenths', 'k')).reset_at, '2030-01-01 00:00:10+00'::timestamptz, '7 per 10 s: full after just 10 s');
+SELECT is((pattyly.peek_limit('sevenths', 'k')).reset_at, '2030-01-01 00:00:10+00'::timestamptz,
+	'7 per 10 s: full after just 10 s');
 CREATE FUNCTION greedy(limit_name text, until interval) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	r pattyly.limit_result;
@@ -39,31 +42,38 @@ BEGIN
 	RETURN passed;
 END
 $$;
-SELECT is(greedy('sevenths', '1000 s'), 707::bigint, '7 per 10 s: a client who comes when told gets 7 and 700 more in 1000 s');
+SELECT is(greedy('sevenths', '1000 s'), 707::bigint,
+	'7 per 10 s: a client who comes when told gets 7 and 700 more in 1000 s');
 SELECT pattyly.set_limit('fast', 3000000, '1 s', burst => 3);
 SELECT is(greedy('fast', '100 microseconds'), 303::bigint, '3 per microsecond: no less than that');
 
 -- gcra's burst.
 SELECT tests.at('0');
 SELECT pattyly.set_limit('paced', 5, '1 s', burst => 1);
-SELECT is(tests.said(pattyly.check_limit('paced', 'k')), 'yes, 0 of 5 left, full in 00:00:00.2', 'burst 1: one at once');
-SELECT is(tests.said(pattyly.check_limit('paced', 'k')), 'no, 0 of 5 left, full in 00:00:00.2, retry in 00:00:00.2 (1 s): limited',
+SELECT is(tests.said(pattyly.check_limit('paced', 'k')), 'yes, 0 of 5 left, full in 00:00:00.2',
+	'burst 1: one at once');
+SELECT is(tests.said(pattyly.check_limit('paced', 'k')),
+	'no, 0 of 5 left, full in 00:00:00.2, retry in 00:00:00.2 (1 s): limited',
 	'burst 1: the next a fifth of a second later');
 SELECT is(greedy('paced', '10 s'), 51::bigint, 'burst 1: 5 a second');
 SELECT is((pattyly.check_limit('paced', 'k2', 2)).reason, 'cost_exceeds_limit', 'burst 1: a cost of 2 never passes');
 SELECT tests.at('0');
 SELECT pattyly.set_limit('bursty', 5, '1 s', burst => 20);
-SELECT is(tests.said(pattyly.check_limit('bursty', 'k', 20)), 'yes, 0 of 5 left, full in 00:00:04', 'burst 20: 20 at once');
+SELECT is(tests.said(pattyly.check_limit('bursty', 'k', 20)), 'yes, 0 of 5 left, full in 00:00:04',
+	'burst 20: 20 at once');
 SELECT is(greedy('bursty', '10 s'), 70::bigint, 'burst 20: then 5 a second');
 
 -- fixed_window: opens at the key's first hit; 2 max_hits - 1 can come close together, which is why it is not the default.
 SELECT pattyly.set_limit('fixed', 3, '1 hour', 'fixed_window');
 SELECT tests.at('10 s');
-SELECT is(tests.said(pattyly.peek_limit('fixed', 'k')), 'yes, 3 of 3 left, full in 00:00:00', 'fixed_window: closed before the first hit');
-SELECT is(tests.said(pattyly.check_limit('fixed', 'k')), 'yes, 2 of 3 left, full in 01:00:00', 'fixed_window: opens with it');
+SELECT is(tests.said(pattyly.peek_limit('fixed', 'k')), 'yes, 3 of 3 left, full in 00:00:00',
+	'fixed_window: closed before the first hit');
+SELECT is(tests.said(pattyly.check_limit('fixed', 'k')), 'yes, 2 of 3 left, full in 01:00:00',
+	'fixed_window: opens with it');
 SELECT tests.at('3609.999999 s');
 SELECT is(tests.passed('fixed', 'k', 5), 2::bigint, 'fixed_window: 2 more in the last microsecond');
-SELECT is(tests.said(pattyly.check_limit('fixed', 'k')), 'no, 0 of 3 left, full in 00:00:00.000001, retry in 00:00:00.000001 (1 s): limited',
+SELECT is(tests.said(pattyly.check_limit('fixed', 'k')),
+	'no, 0 of 3 left, full in 00:00:00.000001, retry in 00:00:00.000001 (1 s): limited',
 	'fixed_window: over in a microsecond, which in whole seconds is 1');
 SELECT tests.at('3610 s');
 SELECT is(tests.passed('fixed', 'k', 5), 3::bigint, 'fixed_window: 3 in the next');
@@ -79,14 +89,18 @@ SELECT pattyly.set_limit('day', 2, '1 day', 'calendar_window');
 SELECT pattyly.set_limit('week', 2, '7 days', 'calendar_window');
 SELECT pattyly.set_limit('odd', 2, '7 s', 'calendar_window');
 SELECT tests.at('23:59:59.5');
-SELECT is(tests.said(pattyly.check_limit('minute', 'k')), 'yes, 1 of 2 left, full in 00:00:00.5', 'calendar_window: a minute');
-SELECT is(tests.said(pattyly.check_limit('day', 'k', 2)), 'yes, 0 of 2 left, full in 00:00:00.5', 'calendar_window: a day, of UTC');
+SELECT is(tests.said(pattyly.check_limit('minute', 'k')), 'yes, 1 of 2 left, full in 00:00:00.5',
+	'calendar_window: a minute');
+SELECT is(tests.said(pattyly.check_limit('day', 'k', 2)), 'yes, 0 of 2 left, full in 00:00:00.5',
+	'calendar_window: a day, of UTC');
 SELECT is((pattyly.check_limit('week', 'k')).reset_at, '2030-01-03 00:00+00'::timestamptz, 'calendar_window: a week');
 SELECT is((pattyly.check_limit('odd', 'k')).reset_at,
-	to_timestamp((floor(extract(epoch FROM '2030-01-01 23:59:59.5+00'::timestamptz) / 7) + 1) * 7), 'calendar_window: 7 s');
+	to_timestamp((floor(extract(epoch FROM '2030-01-01 23:59:59.5+00'::timestamptz) / 7) + 1) * 7),
+		'calendar_window: 7 s');
 SELECT ok(NOT pattyly.allow('day', 'k'), 'calendar_window: 2 a day are used');
 SELECT tests.at('24:00:00');
-SELECT is(tests.said(pattyly.check_limit('day', 'k', 2)), 'yes, 0 of 2 left, full in 1 day', 'calendar_window: 2 more at midnight');
+SELECT is(tests.said(pattyly.check_limit('day', 'k', 2)), 'yes, 0 of 2 left, full in 1 day',
+	'calendar_window: 2 more at midnight');
 RESET timezone;
 
 -- sliding_log.
@@ -94,11 +108,14 @@ SELECT pattyly.set_limit('log', 3, '10 s', 'sliding_log');
 SELECT tests.at('0');
 SELECT is(tests.said(pattyly.check_limit('log', 'k')), 'yes, 2 of 3 left, full in 00:00:10', 'sliding_log: at 0 s');
 SELECT tests.at('4 s');
-SELECT is(tests.said(pattyly.check_limit('log', 'k', 2)), 'yes, 0 of 3 left, full in 00:00:10', 'sliding_log: two at 4 s');
+SELECT is(tests.said(pattyly.check_limit('log', 'k', 2)), 'yes, 0 of 3 left, full in 00:00:10',
+	'sliding_log: two at 4 s');
 SELECT tests.at('5 s');
-SELECT is(tests.said(pattyly.check_limit('log', 'k')), 'no, 0 of 3 left, full in 00:00:09, retry in 00:00:05 (5 s): limited',
+SELECT is(tests.said(pattyly.check_limit('log', 'k')),
+	'no, 0 of 3 left, full in 00:00:09, retry in 00:00:05 (5 s): limited',
 	'sliding_log: one waits for the oldest to go');
-SELECT is(tests.said(pattyly.check_limit('log', 'k', 2)), 'no, 0 of 3 left, full in 00:00:09, retry in 00:00:09 (9 s): limited',
+SELECT is(tests.said(pattyly.check_limit('log', 'k', 2)),
+	'no, 0 of 3 left, full in 00:00:09, retry in 00:00:09 (9 s): limited',
 	'sliding_log: two wait longer');
 SELECT tests.at('9.999999 s');
 SELECT ok(NOT pattyly.allow('log', 'k'), 'sliding_log: not yet');
@@ -154,7 +171,8 @@ CREATE TABLE history (at_us bigint, cost bigint);
 CREATE TABLE state (used numeric, at_us bigint);
 
 -- gcra: units used drain at max_hits a per, in exact fractions.
-CREATE FUNCTION model_gcra(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION model_gcra(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text
+	LANGUAGE plpgsql AS $$
 DECLARE
 	drained numeric; -- used units times per_us, so that it stays whole
 	ok boolean;
@@ -168,7 +186,8 @@ BEGIN
 	RETURN format('%s %s', ok, floor((max_hits * per_us - drained) / per_us));
 END
 $$;
-CREATE FUNCTION model_fixed_window(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION model_fixed_window(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text
+	LANGUAGE plpgsql AS $$
 DECLARE
 	opened bigint;
 	taken bigint;
@@ -184,7 +203,8 @@ BEGIN
 	RETURN format('%s %s', ok, max_hits - coalesce(taken, 0) - CASE WHEN ok THEN wanted ELSE 0 END);
 END
 $$;
-CREATE FUNCTION model_calendar_window(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION model_calendar_window(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text
+	LANGUAGE plpgsql AS $$
 DECLARE
 	taken bigint;
 	ok boolean;
@@ -196,20 +216,23 @@ BEGIN
 END
 $$;
 -- What this window has, and of the one before as much as still overlaps, rounded down.
-CREATE FUNCTION model_sliding_window(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION model_sliding_window(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text
+	LANGUAGE plpgsql AS $$
 DECLARE
 	taken bigint;
 	ok boolean;
 BEGIN
 	SELECT coalesce(sum(cost) FILTER (WHERE at_us / per_us = now_us / per_us), 0)
-		+ floor(coalesce(sum(cost) FILTER (WHERE at_us / per_us = now_us / per_us - 1), 0) * (per_us - now_us % per_us) / per_us)
+		+ floor(coalesce(sum(cost) FILTER (WHERE at_us / per_us = now_us / per_us - 1),
+			0) * (per_us - now_us % per_us) / per_us)
 	INTO taken FROM history;
 	ok := taken + wanted <= max_hits;
 	IF ok THEN INSERT INTO history VALUES (now_us, wanted); END IF;
 	RETURN format('%s %s', ok, max_hits - taken - CASE WHEN ok THEN wanted ELSE 0 END);
 END
 $$;
-CREATE FUNCTION model_sliding_log(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION model_sliding_log(now_us bigint, wanted bigint, max_hits bigint, per_us bigint) RETURNS text
+	LANGUAGE plpgsql AS $$
 DECLARE
 	taken bigint;
 	ok boolean;
@@ -225,7 +248,8 @@ CREATE FUNCTION clock_us(at_us bigint) RETURNS void LANGUAGE sql AS $$
 	SELECT tests.at(at_us * interval '1 microsecond', '1970-01-01 00:00+00')
 $$;
 -- The first step at which the limiter and the model differ, NULL if none does.
-CREATE FUNCTION first_difference(algorithm text, max_hits bigint, per interval, seed integer) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION first_difference(algorithm text, max_hits bigint, per interval, seed integer) RETURNS text
+	LANGUAGE plpgsql AS $$
 DECLARE
 	m record;
 	r pattyly.limit_result;
@@ -240,7 +264,8 @@ BEGIN
 		r := pattyly.check_limit('model', 'k', m.cost);
 		EXECUTE format('SELECT model_%s($1, $2, $3, $4)', algorithm) INTO model USING m.at_us, m.cost, max_hits, per_us;
 		-- A cost of 0 only looks, and is told about a cost of 1.
-		IF m.cost = 0 THEN model := format('%s %s', split_part(model, ' ', 2)::bigint >= 1, split_part(model, ' ', 2)); END IF;
+		IF m.cost = 0 THEN model := format('%s %s', split_part(model, ' ', 2)::bigint >= 1,
+			split_part(model, ' ', 2)); END IF;
 		IF model <> format('%s %s', r.allowed, r.remaining) THEN
 			RETURN format('step %s (%s us, cost %s): %s, the model says %s', m.step, m.at_us, m.cost, r, model);
 		END IF;
@@ -251,13 +276,15 @@ $$;
 SELECT is(first_difference(algorithm, max_hits, per, seed), NULL,                                                -- 20
 	format('%s, %s per %s: 400 calls as the model has it', algorithm, max_hits, per))
 FROM unnest(ARRAY['gcra', 'fixed_window', 'calendar_window', 'sliding_window', 'sliding_log']) AS algorithm,
-	(VALUES (10, interval '10 s', 1), (7, interval '3 s', 2), (13, interval '7.000001 s', 3), (7, interval '1 min', 4)) AS v(max_hits, per, seed)
+	(VALUES (10, interval '10 s', 1), (7, interval '3 s', 2), (13, interval '7.000001 s', 3),
+		(7, interval '1 min', 4)) AS v(max_hits, per, seed)
 ORDER BY algorithm, seed;
 
 -- retry_at is right to the microsecond, for any cost: then it passes, and not a microsecond before. Where a call in
 -- between changes nothing, that is: none of these does. reset_at: then it is full, and not before, but for sliding_window,
 -- where the last window fades later.
-CREATE FUNCTION first_broken_promise(algorithm text, max_hits bigint, per interval, seed integer) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION first_broken_promise(algorithm text, max_hits bigint, per interval, seed integer) RETURNS text
+	LANGUAGE plpgsql AS $$
 DECLARE
 	m record;
 	r pattyly.limit_result;
@@ -314,21 +341,28 @@ SELECT tests.at('0');
 SELECT pattyly.set_limit('raised', 10, '20 s');
 SELECT is(tests.passed('raised', 'k', 4), 4::bigint, '4 of 10 are used');
 SELECT pattyly.set_limit('raised', 16, '20 s');
-SELECT is(tests.said(pattyly.peek_limit('raised', 'k')), 'yes, 12 of 16 left, full in 00:00:05', 'raised to 16: 12 left');
-SELECT is(tests.said(pattyly.check_limit('raised', 'k')), 'yes, 11 of 16 left, full in 00:00:06.25', 'after the 5th hit 11');
+SELECT is(tests.said(pattyly.peek_limit('raised', 'k')), 'yes, 12 of 16 left, full in 00:00:05',
+	'raised to 16: 12 left');
+SELECT is(tests.said(pattyly.check_limit('raised', 'k')), 'yes, 11 of 16 left, full in 00:00:06.25',
+	'after the 5th hit 11');
 SELECT pattyly.set_limit('raised', 1000, '20 s');
-SELECT is(tests.said(pattyly.check_limit('raised', 'k')), 'yes, 994 of 1000 left, full in 00:00:00.12', 'raised to 1000: never denied');
+SELECT is(tests.said(pattyly.check_limit('raised', 'k')), 'yes, 994 of 1000 left, full in 00:00:00.12',
+	'raised to 1000: never denied');
 SELECT pattyly.set_limit('raised', 10, '20 s');
-SELECT is(tests.said(pattyly.check_limit('raised', 'k')), 'yes, 3 of 10 left, full in 00:00:14', 'and back to 10: 7 used');
+SELECT is(tests.said(pattyly.check_limit('raised', 'k')), 'yes, 3 of 10 left, full in 00:00:14',
+	'and back to 10: 7 used');
 -- Lowered: at the next call.
 SELECT pattyly.set_limit('raised', 8, '20 s');
-SELECT is(tests.said(pattyly.peek_limit('raised', 'k')), 'yes, 1 of 8 left, full in 00:00:17.5', 'lowered to 8: 1 left');
+SELECT is(tests.said(pattyly.peek_limit('raised', 'k')), 'yes, 1 of 8 left, full in 00:00:17.5',
+	'lowered to 8: 1 left');
 -- Below what was used: none left, and 3 units have to come back first.
 SELECT pattyly.set_limit('raised', 5, '20 s');
-SELECT is(tests.said(pattyly.check_limit('raised', 'k')), 'no, 0 of 5 left, full in 00:00:28, retry in 00:00:12 (12 s): limited',
+SELECT is(tests.said(pattyly.check_limit('raised', 'k')),
+	'no, 0 of 5 left, full in 00:00:28, retry in 00:00:12 (12 s): limited',
 	'lowered to 5, with 7 used: 3 units have to come back first');
 SELECT pattyly.set_limit('raised', 10, '20 s');
-SELECT is(tests.said(pattyly.peek_limit('raised', 'k')), 'yes, 3 of 10 left, full in 00:00:14', 'and back to 10: still 7 used');
+SELECT is(tests.said(pattyly.peek_limit('raised', 'k')), 'yes, 3 of 10 left, full in 00:00:14',
+	'and back to 10: still 7 used');
 
 -- What a refusal promises right after a limit was lowered is kept, for every algorithm.
 CREATE FUNCTION lowered(algorithm text) RETURNS text LANGUAGE plpgsql AS $$
@@ -385,9 +419,11 @@ SELECT tests.at('0');
 SELECT is(tests.passed('open', 'k', 5), 3::bigint, 'fixed_window: used up at 0 s');
 SELECT pattyly.set_limit('open', 4, '1 min', 'fixed_window');
 SELECT tests.at('50 s');
-SELECT is(tests.said(pattyly.check_limit('open', 'k')), 'yes, 0 of 4 left, full in 00:00:10', 'raised: one more in the same window');
+SELECT is(tests.said(pattyly.check_limit('open', 'k')), 'yes, 0 of 4 left, full in 00:00:10',
+	'raised: one more in the same window');
 SELECT pattyly.set_limit('open', 2, '1 min', 'fixed_window');
-SELECT is(tests.said(pattyly.check_limit('open', 'k')), 'no, 0 of 2 left, full in 00:00:10, retry in 00:00:10 (10 s): limited',
+SELECT is(tests.said(pattyly.check_limit('open', 'k')),
+	'no, 0 of 2 left, full in 00:00:10, retry in 00:00:10 (10 s): limited',
 	'lowered: none more in the same window');
 
 ---- Zero, denied hits, looking, refunds ------------------------------------------------------------------------------
@@ -396,9 +432,11 @@ SELECT tests.at('0');
 SELECT pattyly.set_limit('none', 0, '1 s');
 SELECT is(tests.said(pattyly.check_limit('none', 'k')), 'no, 0 of 0 left, full in 00:00:00: cost_exceeds_limit',
 	'max_hits 0 refuses all, without a time to retry at');
-SELECT is(tests.said(pattyly.peek_limit('none', 'k')), 'no, 0 of 0 left, full in 00:00:00: cost_exceeds_limit', 'and says so beforehand');
+SELECT is(tests.said(pattyly.peek_limit('none', 'k')), 'no, 0 of 0 left, full in 00:00:00: cost_exceeds_limit',
+	'and says so beforehand');
 SELECT is(string_agg(pattyly.allow('none', 'k')::text, ' '), 'false false false false', 'by every algorithm')
-FROM unnest('{fixed_window,calendar_window,sliding_window,sliding_log}'::text[]) AS a, LATERAL pattyly.set_limit('none', 0, '1 s', a);
+FROM unnest('{fixed_window,calendar_window,sliding_window,sliding_log}'::text[]) AS a,
+	LATERAL pattyly.set_limit('none', 0, '1 s', a);
 
 -- A refused call uses nothing.
 CREATE FUNCTION after_refusals(algorithm text) RETURNS text LANGUAGE plpgsql AS $$
@@ -445,9 +483,11 @@ SELECT is((pattyly.peek_limit('looked-at', 'k')).remaining, 5::bigint, 'a look')
 SELECT is((pattyly.check_limit('looked-at', 'k', 0)).allowed, true, 'another');
 SELECT is((SELECT keys FROM pattyly.limit_stats WHERE limit_name = 'looked-at'), 0::bigint, 'make no key');
 SELECT is(tests.passed('looked-at', 'k', 6), 5::bigint, 'once it is used up');
-SELECT is(tests.said(pattyly.peek_limit('looked-at', 'k')), 'no, 0 of 5 left, full in 00:00:05, retry in 00:00:01 (1 s): limited',
+SELECT is(tests.said(pattyly.peek_limit('looked-at', 'k')),
+	'no, 0 of 5 left, full in 00:00:05, retry in 00:00:01 (1 s): limited',
 	'a look tells when a cost of 1 would pass');
-SELECT is(tests.said(pattyly.check_limit('looked-at', 'k', 0)), 'no, 0 of 5 left, full in 00:00:05, retry in 00:00:01 (1 s): limited',
+SELECT is(tests.said(pattyly.check_limit('looked-at', 'k', 0)),
+	'no, 0 of 5 left, full in 00:00:05, retry in 00:00:01 (1 s): limited',
 	'and so does cost 0');
 
 -- Refunds: never above full, never into another window.
@@ -474,7 +514,8 @@ $$;
 SELECT is(refunded(a), '5 1 3 3 5 5 5 5', a || ': refunds')                                                      -- 5
 FROM unnest(ARRAY['gcra', 'fixed_window', 'calendar_window', 'sliding_window', 'sliding_log']) AS a;
 SELECT is((SELECT keys FROM pattyly.limit_stats WHERE limit_name = 'looked-at'), 1::bigint, 'one key before');
-SELECT is(tests.said(pattyly.refund_limit('looked-at', 'never seen')), 'yes, 5 of 5 left, full in 00:00:00', 'a refund to nobody');
+SELECT is(tests.said(pattyly.refund_limit('looked-at', 'never seen')), 'yes, 5 of 5 left, full in 00:00:00',
+	'a refund to nobody');
 SELECT is((SELECT keys FROM pattyly.limit_stats WHERE limit_name = 'looked-at'), 1::bigint, 'makes no key');
 
 ---- Clocks that step -------------------------------------------------------------------------------------------------
@@ -505,7 +546,8 @@ BEGIN
 	answers := answers || (tests.passed('stepped', 'k', 9)::text);
 	PERFORM tests.at('60 s');
 	r := pattyly.peek_limit('stepped', 'k');
-	answers := answers || CASE WHEN r.remaining NOT BETWEEN 0 AND 3 OR r.reset_at > '2030-01-01 00:01:20+00' THEN r::text ELSE 'bounded' END;
+	answers := answers || CASE WHEN r.remaining NOT BETWEEN 0 AND 3
+		OR r.reset_at > '2030-01-01 00:01:20+00' THEN r::text ELSE 'bounded' END;
 	RETURN array_to_string(answers, ', ');
 END
 $$;
@@ -530,7 +572,8 @@ FROM unnest(ARRAY['gcra', 'fixed_window', 'calendar_window', 'sliding_window', '
 SELECT tests.at(NULL);
 SELECT pattyly.set_limit('real', 1, '1 hour');
 SELECT ok(pattyly.allow('real', 'k') AND NOT pattyly.allow('real', 'k'), 'the real clock');
-SELECT ok((pattyly.peek_limit('real', 'k')).reset_at BETWEEN clock_timestamp() + interval '59 min' AND clock_timestamp() + interval '1 hour',
+SELECT ok((pattyly.peek_limit('real', 'k')).reset_at BETWEEN clock_timestamp() + interval '59 min'
+	AND clock_timestamp() + interval '1 hour',
 	'reset_at is within the hour from now');
 -- now() is that of the transaction, the limiter's is not.
 BEGIN;

@@ -71,7 +71,8 @@ SELECT refused(format($$SELECT pattyly.block_key('good', 'k', %L)$$, d), '22023'
 FROM unnest(ARRAY['0', '-1 s', '1 month', '1 year', '-1 day', '2562047788 hours']) AS d;
 
 -- A name of a megabyte does not come back as a message of a megabyte.
-SELECT cmp_ok((SELECT length(message) FROM tests.outcome($$SELECT pattyly.allow(repeat('x', 1048576), 'k')$$)), '<', 1000,
+SELECT cmp_ok((SELECT length(message) FROM tests.outcome($$SELECT pattyly.allow(repeat('x', 1048576), 'k')$$)), '<',
+	1000,
 	'an unknown name that is too long is cut in the message');
 
 -- The setting for when the limiter cannot work does not let mistakes of the caller pass.
@@ -94,7 +95,8 @@ SELECT refused($$SELECT pattyly.check_limits((SELECT array_agg('m' || i) FROM ge
 	'54000', 'limits');
 SELECT lives_ok($$SELECT pattyly.check_limits((SELECT array_agg('m' || i) FROM generate_series(1, 16) AS i), 'k')$$,
 	'16 limits at once are not too many');
-SELECT is((SELECT string_agg(DISTINCT (pattyly.peek_limit('m' || i, 'k')).remaining::text, ' ') FROM generate_series(1, 17) AS i),
+SELECT is((SELECT string_agg(DISTINCT (pattyly.peek_limit('m' || i, 'k')).remaining::text, ' ')
+	FROM generate_series(1, 17) AS i),
 	'100 99', 'they are counted, and the call with 17 counted nothing');
 SELECT is((pattyly.peek_limit('m17', 'k')).remaining, 100::bigint, 'nor the 17th');
 
@@ -198,7 +200,8 @@ BEGIN
 	EXECUTE format('SELECT pattyly.set_limit(''possible'', %s)', args);
 	PERFORM pattyly.reset_limit('possible', 'k');
 	-- When the epoch's own windows end depends on the date.
-	RETURN is(regexp_replace(tests.said(pattyly.check_limit('possible', 'k')), CASE WHEN said !~ 'full in' THEN ', full in.*' ELSE '^$' END, ''),
+	RETURN is(regexp_replace(tests.said(pattyly.check_limit('possible', 'k')),
+		CASE WHEN said !~ 'full in' THEN ', full in.*' ELSE '^$' END, ''),
 		said, 'the first call of ' || args);
 END
 $$;
@@ -229,7 +232,8 @@ FROM (VALUES
 
 ---- Routes and lists -------------------------------------------------------------------------------------------------
 
-SELECT refused(format('INSERT INTO pattyly.routes (path, limits, method, keyed_by, cost) VALUES (%s)', args), sqlstate, about)   -- 23
+SELECT refused(format('INSERT INTO pattyly.routes (path, limits, method, keyed_by, cost) VALUES (%s)', args),
+	sqlstate, about)   -- 23
 FROM (VALUES
 	($$NULL, '{good}', NULL, 'ip', 1$$, '22004', 'path'),
 	($$'/x', NULL, NULL, 'ip', 1$$, '22004', 'limits'),
@@ -282,10 +286,12 @@ SELECT throws_ok('SET pattyly.no_such_setting = 1', NULL, NULL, 'a setting that 
 
 SELECT is(tests.said(pattyly.check_limit('good', 'other', 6)), 'no, 5 of 5 left, full in 00:00:00: cost_exceeds_limit',
 	'a cost over the capacity never passes: no time to retry at');
-SELECT is(tests.said(pattyly.check_limit('good', 'other', 2147483647)), 'no, 5 of 5 left, full in 00:00:00: cost_exceeds_limit',
+SELECT is(tests.said(pattyly.check_limit('good', 'other', 2147483647)),
+	'no, 5 of 5 left, full in 00:00:00: cost_exceeds_limit',
 	'nor does the highest cost there is');
 SELECT ok(NOT pattyly.allow('good', 'other', 6), 'allow() says no to it');
-SELECT is(tests.said(pattyly.check_limits('{good,m1}', 'other', 6)), 'no, 5 of 5 left, full in 00:00:00: cost_exceeds_limit',
+SELECT is(tests.said(pattyly.check_limits('{good,m1}', 'other', 6)),
+	'no, 5 of 5 left, full in 00:00:00: cost_exceeds_limit',
 	'check_limits too');
 SELECT is((pattyly.peek_limit('m1', 'other')).remaining, 100::bigint, 'and counts it nowhere');
 
@@ -298,7 +304,8 @@ SELECT ok(pattyly.allow('good', repeat('x', 1048575) || 'y', 5), 'and told from 
 
 SELECT is(tests.said(pattyly.peek_limit('good', 'witness')), 'yes, 3 of 5 left, full in 00:00:02',
 	'the witness has what it had');
-SELECT is(tests.said(pattyly.peek_limit('good', 'k')), 'yes, 5 of 5 left, full in 00:00:00', 'the key of all the errors is full');
+SELECT is(tests.said(pattyly.peek_limit('good', 'k')), 'yes, 5 of 5 left, full in 00:00:00',
+	'the key of all the errors is full');
 SELECT is((SELECT keys FROM pattyly.limit_stats WHERE limit_name = 'good'), 3::bigint,
 	'and was not even made: witness and the two of 1 MB');
 SELECT * FROM finish();

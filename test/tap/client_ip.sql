@@ -26,7 +26,8 @@ RESET pattyly.trusted_proxies;
 
 SELECT is(current_setting('pattyly.trusted_proxies'), '0', 'the default trusts no proxy');
 SELECT is(current_setting('pattyly.client_ip_header'), 'x-forwarded-for', 'the default header');
-SELECT is(forwarded('203.0.113.9'), coalesce(host(inet_client_addr()), '-'), 'then the header is not read: the connection counts');
+SELECT is(forwarded('203.0.113.9'), coalesce(host(inet_client_addr()), '-'),
+	'then the header is not read: the connection counts');
 SELECT is(forwarded('203.0.113.9, 198.51.100.1'), coalesce(host(inet_client_addr()), '-'), 'however many hops it has');
 SET pattyly.trusted_proxies = '';
 SELECT is(forwarded('203.0.113.9'), coalesce(host(inet_client_addr()), '-'), 'nothing is the same as 0');
@@ -146,7 +147,8 @@ FROM (VALUES
 	('{"x-forwarded-for": ["203.0.113.9"]}', '-'),
 	('{"x-forwarded-for": {"x-forwarded-for": "203.0.113.9"}}', '-'),
 	('{"a": {"x-forwarded-for": "1.1.1.1"}, "x-forwarded-for": "203.0.113.9"}', '203.0.113.9'),
-	('{"a": [{"x-forwarded-for": "1.1.1.1"}], "x-forwarded-for": "203.0.113.9", "z": {"x-forwarded-for": "1.1.1.1"}}', '203.0.113.9'),
+	('{"a": [{"x-forwarded-for": "1.1.1.1"}], "x-forwarded-for": "203.0.113.9", "z": {"x-forwarded-for": "1.1.1.1"}}',
+		'203.0.113.9'),
 	('{"a": "x-forwarded-for", "x-forwarded-for": "203.0.113.9"}', '203.0.113.9'),
 	('{"a": "\"x-forwarded-for\": \"1.1.1.1\"", "x-forwarded-for": "203.0.113.9"}', '203.0.113.9'),
 	('{"x-forwarded-for": "203.0.113.\u0039"}', '203.0.113.9'),
@@ -158,7 +160,8 @@ SELECT is(seen(headers), '22P02', format('request.headers is no JSON object: %s'
 FROM unnest(ARRAY['{', '[]', 'null', '"x-forwarded-for"', '203.0.113.9', '{"x-forwarded-for": "203.0.113.9"',
 	'{"x-forwarded-for": "203.0.113.9"}}', '{"x-forwarded-for": "203.0.113.9", }']) AS headers;
 SELECT is(seen('{"x-forwarded-for": "203.0.113.9", "a": ' || repeat('[', 100000)), '54001', 'nested without end');
-SELECT matches((SELECT hint FROM tests.outcome('SELECT set_config(''request.headers'', ''{'', false), pattyly.client_ip()')), '^[A-Z].*[.]$',
+SELECT matches((SELECT hint
+	FROM tests.outcome('SELECT set_config(''request.headers'', ''{'', false), pattyly.client_ip()')), '^[A-Z].*[.]$',
 	'the error has a hint');
 SELECT set_config('request.headers', '', false);
 

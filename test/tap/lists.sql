@@ -19,18 +19,22 @@ $$;
 ---- Allow and deny ---------------------------------------------------------------------------------------------------
 
 INSERT INTO pattyly.ip_list (network, action) VALUES ('198.51.100.0/24', 'deny'), ('192.0.2.0/24', 'allow');
-SELECT is(tests.said(pattyly.check_limit('a', '198.51.100.7')), 'no, 0 of 3 left, full in 00:00:00: denied', 'denied: nothing left, and never');
-SELECT is(tests.said(pattyly.peek_limit('a', '198.51.100.7')), 'no, 0 of 3 left, full in 00:00:00: denied', 'a look says so');
+SELECT is(tests.said(pattyly.check_limit('a', '198.51.100.7')), 'no, 0 of 3 left, full in 00:00:00: denied',
+	'denied: nothing left, and never');
+SELECT is(tests.said(pattyly.peek_limit('a', '198.51.100.7')), 'no, 0 of 3 left, full in 00:00:00: denied',
+	'a look says so');
 SELECT ok(NOT pattyly.allow('a', '198.51.100.7'), 'allow() says so');
 SELECT is((pattyly.check_limits('{a,b}', '198.51.100.7')).reason, 'denied', 'check_limits says so');
-SELECT is((pattyly.check_limit('198.51.100.7', 3, interval '1 min')).reason, 'denied', 'a limit without a rule as well: NULL is every limit');
+SELECT is((pattyly.check_limit('198.51.100.7', 3, interval '1 min')).reason, 'denied',
+	'a limit without a rule as well: NULL is every limit');
 SELECT throws_ok($$SELECT pattyly.enforce_limit('a', '198.51.100.7')$$, 'PT429', NULL, 'enforce_limit says so');
 SELECT is((SELECT keys FROM pattyly.limit_stats WHERE limit_name = 'a'), 0::bigint, 'no key was made for it');
 SELECT is(tests.passed('a', '192.0.2.7', 100), 100::bigint, 'allowed: any number of times');
 SELECT is(tests.said(pattyly.check_limit('a', '192.0.2.7', 2000)), 'yes, 3 of 3 left, full in 00:00:00', 'at any cost');
 SELECT is((SELECT keys FROM pattyly.limit_stats WHERE limit_name = 'a'), 0::bigint, 'no key was made for it either');
 SELECT is(ruled('a', '203.0.113.7'), 'count', 'others are counted');
-SELECT is(ruled('a', '198.51.101.0') || ' ' || ruled('a', '198.51.99.255'), 'count count', 'just outside of the network');
+SELECT is(ruled('a', '198.51.101.0') || ' ' || ruled('a', '198.51.99.255'), 'count count',
+	'just outside of the network');
 SELECT is(ruled('a', '198.51.100.0') || ' ' || ruled('a', '198.51.100.255'), 'deny deny', 'just inside');
 
 ---- Which keys are addresses -----------------------------------------------------------------------------------------
@@ -59,9 +63,11 @@ SELECT is(ruled('a', pattyly.client_key('::ffff:198.51.100.7')), 'deny', 'the cl
 TRUNCATE pattyly.ip_list;
 SELECT is(ruled('a', '198.51.100.9'), 'count', 'TRUNCATE takes effect');
 INSERT INTO pattyly.ip_list (network, action) VALUES
-	('0.0.0.0/0', 'deny'), ('10.0.0.0/8', 'allow'), ('10.1.0.0/16', 'deny'), ('10.1.1.0/24', 'allow'), ('10.1.1.1', 'deny');
+	('0.0.0.0/0', 'deny'), ('10.0.0.0/8', 'allow'), ('10.1.0.0/16', 'deny'), ('10.1.1.0/24', 'allow'),
+		('10.1.1.1', 'deny');
 SELECT is(ruled('a', key), said, format('five networks in each other: %s', key))
-FROM (VALUES ('11.0.0.1', 'deny'), ('10.2.0.1', 'allow'), ('10.1.2.1', 'deny'), ('10.1.1.2', 'allow'), ('10.1.1.1', 'deny'),
+FROM (VALUES ('11.0.0.1', 'deny'), ('10.2.0.1', 'allow'), ('10.1.2.1', 'deny'), ('10.1.1.2', 'allow'),
+	('10.1.1.1', 'deny'),
 	('::ffff:10.1.1.2', 'allow'), ('2001:db8::1', 'count')) AS v(key, said);                                       -- 7
 DELETE FROM pattyly.ip_list WHERE network = '10.1.1.0/24';
 SELECT is(ruled('a', '10.1.1.2'), 'deny', 'without one of them the next counts');
@@ -72,18 +78,23 @@ SELECT is(ruled('a', '10.1.1.2'), 'allow', 'UPDATE takes effect');
 
 TRUNCATE pattyly.ip_list;
 INSERT INTO pattyly.ip_list (network, action, limit_name) VALUES
-	('10.0.0.0/8', 'deny', NULL), ('10.0.0.0/8', 'allow', 'a'), ('10.1.0.0/16', 'deny', 'a'), ('10.2.0.0/16', 'allow', NULL), ('11.0.0.0/8', 'deny', 'b');
-SELECT is(ruled('a', '10.9.0.1') || ' ' || ruled('b', '10.9.0.1'), 'allow deny', 'of one network the row that names the limit');
+	('10.0.0.0/8', 'deny', NULL), ('10.0.0.0/8', 'allow', 'a'), ('10.1.0.0/16', 'deny', 'a'),
+		('10.2.0.0/16', 'allow', NULL), ('11.0.0.0/8', 'deny', 'b');
+SELECT is(ruled('a', '10.9.0.1') || ' ' || ruled('b', '10.9.0.1'), 'allow deny',
+	'of one network the row that names the limit');
 SELECT is(ruled('a', '10.1.0.1') || ' ' || ruled('b', '10.1.0.1'), 'deny deny', 'a narrower network for one limit');
-SELECT is(ruled('a', '10.2.0.1') || ' ' || ruled('b', '10.2.0.1'), 'allow allow', 'a narrower network for all goes before a wider one for the limit');
+SELECT is(ruled('a', '10.2.0.1') || ' ' || ruled('b', '10.2.0.1'), 'allow allow',
+	'a narrower network for all goes before a wider one for the limit');
 SELECT is(ruled('a', '11.0.0.1') || ' ' || ruled('b', '11.0.0.1'), 'count deny', 'one limit only');
-SELECT is((pattyly.check_limit('11.0.0.1', 3, interval '1 min')).allowed, true, 'a limit without a rule is not that one');
+SELECT is((pattyly.check_limit('11.0.0.1', 3, interval '1 min')).allowed, true,
+	'a limit without a rule is not that one');
 
 ---- Expiry -----------------------------------------------------------------------------------------------------------
 
 TRUNCATE pattyly.ip_list;
 INSERT INTO pattyly.ip_list (network, action, expires_at) VALUES
-	('12.0.0.0/8', 'deny', '2030-01-01 00:10+00'), ('12.1.0.0/16', 'allow', '2030-01-01 00:05+00'), ('13.0.0.0/8', 'deny', 'infinity'),
+	('12.0.0.0/8', 'deny', '2030-01-01 00:10+00'), ('12.1.0.0/16', 'allow', '2030-01-01 00:05+00'),
+		('13.0.0.0/8', 'deny', 'infinity'),
 	('14.0.0.0/8', 'deny', '-infinity');
 SELECT is(ruled('a', '12.1.0.1'), 'allow', 'until it expires');
 SELECT tests.at('4 min 59.999999 s');
@@ -125,16 +136,19 @@ TRUNCATE pattyly.ip_list;
 SELECT pattyly.set_limit('many', 1000000, '1 min', 'fixed_window');
 INSERT INTO pattyly.ip_list (network, action)
 SELECT DISTINCT ON (network) network, CASE WHEN i % 3 = 0 THEN 'allow' ELSE 'deny' END
-FROM (SELECT i, network(set_masklen(('10.' || (i * 7 % 16) || '.' || (i * 31 % 256) || '.' || (i * 57 % 256))::inet, 8 + i % 25))::cidr AS network
+FROM (SELECT i, network(set_masklen(('10.' || (i * 7 % 16) || '.' || (i * 31 % 256) || '.' || (i * 57 % 256))::inet,
+	8 + i % 25))::cidr AS network
 	FROM generate_series(1, 3000) AS i) AS g
 ORDER BY network, i;
 SELECT cmp_ok((SELECT count(*) FROM pattyly.ip_list), '>', 1500::bigint, 'a long list');
 SELECT is_empty($$
 	SELECT * FROM (
 		SELECT address,
-			coalesce((SELECT l.action FROM pattyly.ip_list AS l WHERE l.network >>= address::inet ORDER BY masklen(l.network) DESC LIMIT 1), 'count') AS expected,
+			coalesce((SELECT l.action FROM pattyly.ip_list AS l WHERE l.network >>= address::inet
+				ORDER BY masklen(l.network) DESC LIMIT 1), 'count') AS expected,
 			ruled('many', address) AS said
-		FROM (SELECT '10.' || (i * 5 % 18) || '.' || (i * 13 % 256) || '.' || (i * 91 % 256) AS address FROM generate_series(1, 3000) AS i) AS a
+		FROM (SELECT '10.' || (i * 5 % 18) || '.' || (i * 13 % 256) || '.' || (i * 91 % 256) AS address
+			FROM generate_series(1, 3000) AS i) AS a
 	) AS compared
 	WHERE said <> expected$$,
 	'3000 addresses are ruled as SQL would');

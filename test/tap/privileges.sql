@@ -76,7 +76,8 @@ FROM pg_class AS c WHERE c.relnamespace::regnamespace::text = 'pattyly' AND c.re
 
 SELECT bag_eq('SELECT signature FROM real_functions', 'SELECT signature FROM functions',
 	'every function is listed here; a new one has to be given to somebody');
-SELECT bag_eq('SELECT name FROM real_relations', 'SELECT name FROM relations', 'and so is every table, view and sequence');
+SELECT bag_eq('SELECT name FROM real_relations', 'SELECT name FROM relations',
+	'and so is every table, view and sequence');
 
 -- What a role can do to each, in the same words.
 CREATE FUNCTION may_execute(who name) RETURNS SETOF text LANGUAGE sql AS $$
@@ -89,7 +90,8 @@ CREATE FUNCTION may_touch(who name) RETURNS SETOF text LANGUAGE sql AS $$
 		unnest(CASE WHEN relkind = 'S' THEN ARRAY['SELECT', 'UPDATE', 'USAGE']
 			ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'] END) AS r
 	WHERE CASE WHEN relkind = 'S' THEN has_sequence_privilege(who, oid, r)
-		ELSE has_table_privilege(who, oid, r) OR (r IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') AND has_any_column_privilege(who, oid, r)) END
+		ELSE has_table_privilege(who, oid, r) OR (r IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+			AND has_any_column_privilege(who, oid, r)) END
 	GROUP BY name
 $$;
 
@@ -155,7 +157,8 @@ INSERT INTO calls VALUES
 
 SELECT pattyly.set_limit('limit', 1000, '1 s');
 SET pattyly.trusted_proxies = 1;
-SELECT set_config('request.headers', '{"x-forwarded-for": "203.0.113.9"}', false), set_config('request.method', 'GET', false),
+SELECT set_config('request.headers', '{"x-forwarded-for": "203.0.113.9"}', false),
+	set_config('request.method', 'GET', false),
 	set_config('request.path', '/y', false);
 
 CREATE FUNCTION tried(who name) RETURNS TABLE (call text, sqlstate text) LANGUAGE plpgsql AS $$
@@ -201,7 +204,8 @@ FROM (VALUES ('tests_nobody', '[x]'), ('anon', '[x]'), ('authenticated', '[x]'),
 SET ROLE tests_owner;
 PREPARE granted AS SELECT pattyly.grant_api();
 SELECT set_eq('granted', $$
-	SELECT format('GRANT USAGE ON SCHEMA pattyly TO %s', who) FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) AS who
+	SELECT format('GRANT USAGE ON SCHEMA pattyly TO %s', who)
+		FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) AS who
 	UNION ALL
 	SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s', 'pattyly.' || signature, who)
 	FROM (VALUES ('R', 'client_ip()'), ('R', 'client_key(inet)'), ('R', 'pre_request()'),
@@ -228,8 +232,10 @@ FROM (VALUES ('tests_nobody', '[x]'), ('anon', '[x]'), ('authenticated', '[x]'),
 
 -- Other names than Supabase's; names that do not exist; names that want quotes.
 SET ROLE tests_owner;
-SELECT is((SELECT count(*) FROM pattyly.grant_api('no-such-role', '{neither}')), 0::bigint, 'roles that do not exist are left out');
-SELECT is((SELECT count(*) FROM pattyly.grant_api(NULL, '{tests_application}')), 4::bigint, 'a role of your own gets the R bundle');
+SELECT is((SELECT count(*) FROM pattyly.grant_api('no-such-role', '{neither}')), 0::bigint,
+	'roles that do not exist are left out');
+SELECT is((SELECT count(*) FROM pattyly.grant_api(NULL, '{tests_application}')), 4::bigint,
+	'a role of your own gets the R bundle');
 RESET ROLE;
 SELECT has_just('tests_application', '[R]', 'as an API role');                                                  -- 4
 SELECT pattyly.revoke_api(NULL, '{tests_application}');
@@ -239,7 +245,8 @@ SELECT set_eq('SELECT may_execute(''tests_application'')', 'SELECT signature FRO
 SELECT pattyly.revoke_api('tests_application', NULL);
 CREATE ROLE "tests ""odd"" role";
 SELECT lives_ok($$SELECT pattyly.grant_api('tests "odd" role', '{}')$$, 'a name that wants quotes gets them');
-SELECT set_eq($$SELECT may_execute('tests "odd" role')$$, 'SELECT signature FROM functions WHERE bundle ~ ''[RS]''', 'the same');
+SELECT set_eq($$SELECT may_execute('tests "odd" role')$$, 'SELECT signature FROM functions WHERE bundle ~ ''[RS]''',
+	'the same');
 SELECT pattyly.revoke_api('tests "odd" role', '{}');
 DROP ROLE "tests ""odd"" role";
 

@@ -7,14 +7,18 @@ SELECT tests.at('0');
 SELECT pattyly.set_limit('shadow', 3, '1 hour', 'fixed_window', mode => 'shadow');
 SELECT is(tests.said(pattyly.check_limit('shadow', 'k')), 'yes, 2 of 3 left, full in 01:00:00', 'shadow counts');
 SELECT is(tests.passed('shadow', 'k', 2), 2::bigint, 'until nothing is left');
-SELECT is(tests.said(pattyly.check_limit('shadow', 'k')), 'yes, 0 of 3 left, full in 01:00:00, retry in 01:00:00 (3600 s): limited',
+SELECT is(tests.said(pattyly.check_limit('shadow', 'k')),
+	'yes, 0 of 3 left, full in 01:00:00, retry in 01:00:00 (3600 s): limited',
 	'then it lets pass, and says that and until when it would not have');
 SELECT is(tests.passed('shadow', 'k', 100), 100::bigint, 'any number of times');
-SELECT is(tests.said(pattyly.peek_limit('shadow', 'k')), 'yes, 0 of 3 left, full in 01:00:00, retry in 01:00:00 (3600 s): limited', 'a look says so as well');
+SELECT is(tests.said(pattyly.peek_limit('shadow', 'k')),
+	'yes, 0 of 3 left, full in 01:00:00, retry in 01:00:00 (3600 s): limited', 'a look says so as well');
 SELECT lives_ok($$SELECT pattyly.enforce_limit('shadow', 'k')$$, 'enforce_limit does not raise');
-SELECT is(tests.said(pattyly.check_limit('shadow', 'other', 4)), 'yes, 3 of 3 left, full in 00:00:00: cost_exceeds_limit', 'a cost that never passes');
+SELECT is(tests.said(pattyly.check_limit('shadow', 'other', 4)),
+	'yes, 3 of 3 left, full in 00:00:00: cost_exceeds_limit', 'a cost that never passes');
 SELECT pattyly.block_key('shadow', 'blocked', '1 min');
-SELECT is(tests.said(pattyly.check_limit('shadow', 'blocked')), 'yes, 0 of 3 left, full in 00:01:00, retry in 00:01:00 (60 s): blocked', 'a key that is blocked');
+SELECT is(tests.said(pattyly.check_limit('shadow', 'blocked')),
+	'yes, 0 of 3 left, full in 00:01:00, retry in 00:01:00 (60 s): blocked', 'a key that is blocked');
 SELECT is((pattyly.check_limits('{shadow}', 'k')).reason, 'limited', 'check_limits says so too');
 SELECT throws_ok($$SELECT pattyly.check_limit('shadow', NULL)$$, '22004', NULL, 'mistakes are still errors');
 
@@ -48,15 +52,19 @@ BEGIN
 	RETURN CASE WHEN refused < 20 THEN 'too few refusals' END;
 END
 $$;
-SELECT is(differs(a, b), NULL, format('%s, block_for %s: shadow says what enforce does', a, coalesce(b::text, 'none')))   -- 10
-FROM unnest(ARRAY['gcra', 'fixed_window', 'calendar_window', 'sliding_window', 'sliding_log']) AS a, unnest(ARRAY[NULL, '7 s'::interval]) AS b;
+SELECT is(differs(a, b), NULL, format('%s, block_for %s: shadow says what enforce does', a,
+	coalesce(b::text, 'none')))   -- 10
+FROM unnest(ARRAY['gcra', 'fixed_window', 'calendar_window', 'sliding_window', 'sliding_log']) AS a,
+	unnest(ARRAY[NULL, '7 s'::interval]) AS b;
 
 -- Switched while in use.
 SELECT tests.at('10 min');
 UPDATE pattyly.limits SET mode = 'enforce' WHERE name = 'shadow';
-SELECT is(tests.said(pattyly.check_limit('shadow', 'k')), 'no, 0 of 3 left, full in 00:50:00, retry in 00:50:00 (3000 s): limited', 'enforce begins where shadow was');
+SELECT is(tests.said(pattyly.check_limit('shadow', 'k')),
+	'no, 0 of 3 left, full in 00:50:00, retry in 00:50:00 (3000 s): limited', 'enforce begins where shadow was');
 UPDATE pattyly.limits SET max_hits = 5 WHERE name = 'shadow';
-SELECT is(tests.said(pattyly.check_limit('shadow', 'k')), 'yes, 1 of 5 left, full in 00:50:00', 'the calls it let pass but would have refused did not count');
+SELECT is(tests.said(pattyly.check_limit('shadow', 'k')), 'yes, 1 of 5 left, full in 00:50:00',
+	'the calls it let pass but would have refused did not count');
 UPDATE pattyly.limits SET mode = 'shadow', max_hits = 1 WHERE name = 'shadow';
 SELECT is((pattyly.check_limit('shadow', 'k')).allowed, true, 'back to shadow');
 
@@ -65,15 +73,19 @@ SELECT pattyly.set_limit('strict', 2, '10 s', mode => 'shadow');
 UPDATE pattyly.limits SET count_denied = true WHERE name = 'strict';
 SELECT tests.at('0');
 SELECT tests.passed('strict', 'k', 2);
-SELECT is(string_agg(tests.said(r), '; '), 'yes, 0 of 2 left, full in 00:00:10, retry in 00:00:05 (5 s): limited', 'count_denied in shadow: refused')
+SELECT is(string_agg(tests.said(r), '; '), 'yes, 0 of 2 left, full in 00:00:10, retry in 00:00:05 (5 s): limited',
+	'count_denied in shadow: refused')
 FROM pattyly.check_limit('strict', 'k') AS r;
 CREATE TABLE pounded (passed text);
-INSERT INTO pounded SELECT (SELECT coalesce((pattyly.check_limit('strict', 'k')).reason, 'passes') FROM tests.at(i * interval '1 s')) FROM generate_series(1, 60) AS i;
-SELECT is((SELECT count(*) FROM pounded WHERE passed = 'passes'), 0::bigint, 'count_denied in shadow: who keeps trying would be kept out');
+INSERT INTO pounded SELECT (SELECT coalesce((pattyly.check_limit('strict', 'k')).reason, 'passes')
+	FROM tests.at(i * interval '1 s')) FROM generate_series(1, 60) AS i;
+SELECT is((SELECT count(*) FROM pounded WHERE passed = 'passes'), 0::bigint,
+	'count_denied in shadow: who keeps trying would be kept out');
 
 -- A shadow does not alter other rules.
 SELECT pattyly.set_limit('real', 3, '1 hour', 'fixed_window');
-SELECT is((SELECT count(*) FROM generate_series(1, 10) WHERE pattyly.allow('shadow', 'both') AND pattyly.allow('real', 'both')), 3::bigint,
+SELECT is((SELECT count(*) FROM generate_series(1, 10) WHERE pattyly.allow('shadow', 'both')
+	AND pattyly.allow('real', 'both')), 3::bigint,
 	'a shadow beside a rule that enforces');
 
 ---- off --------------------------------------------------------------------------------------------------------------
@@ -95,15 +107,18 @@ SELECT is((pattyly.check_limit('off', 'blocked')).allowed, true, 'a block does n
 SELECT throws_ok($$SELECT pattyly.allow('off', NULL)$$, '22004', NULL, 'mistakes are still errors');
 SELECT throws_ok($$SELECT pattyly.allow('off', 'k', -1)$$, '22023', NULL, 'all of them');
 UPDATE pattyly.limits SET mode = 'enforce' WHERE name = 'off';
-SELECT is(tests.said(pattyly.check_limit('off', 'k')), 'yes, 0 of 3 left, full in 01:00:00', 'on again: what was used before stays used, and no more');
+SELECT is(tests.said(pattyly.check_limit('off', 'k')), 'yes, 0 of 3 left, full in 01:00:00',
+	'on again: what was used before stays used, and no more');
 SELECT is(pattyly.allow('off', 'k'), false, 'and it refuses');
 SELECT is((pattyly.check_limit('off', 'blocked')).reason, 'blocked', 'the block, too');
 
 -- Everything is off, one statement; and on again.
 CREATE TABLE modes AS SELECT name, mode FROM pattyly.limits;
 UPDATE pattyly.limits SET mode = 'off';
-SELECT is((SELECT count(*) FROM generate_series(1, 10) WHERE pattyly.allow('off', 'k') AND pattyly.allow('real', 'both')), 10::bigint, 'all rules off at once');
+SELECT is((SELECT count(*) FROM generate_series(1, 10) WHERE pattyly.allow('off', 'k')
+	AND pattyly.allow('real', 'both')), 10::bigint, 'all rules off at once');
 UPDATE pattyly.limits AS l SET mode = m.mode FROM modes AS m WHERE m.name = l.name;
-SELECT is((SELECT count(*) FROM generate_series(1, 10) WHERE pattyly.allow('off', 'k') AND pattyly.allow('real', 'both')), 0::bigint, 'and on again');
+SELECT is((SELECT count(*) FROM generate_series(1, 10) WHERE pattyly.allow('off', 'k')
+	AND pattyly.allow('real', 'both')), 0::bigint, 'and on again');
 
 SELECT * FROM finish();

@@ -62,14 +62,16 @@ BEGIN
 		cost := s.step->>'cost';
 		PERFORM tests.at(interval_ms((s.step->>'t_ms')::numeric), start_of(s.algorithm));
 		IF s.place = 1 THEN
-			PERFORM pattyly.set_limit(vector, (s.params->>'limit')::bigint, interval_ms((s.params->>'window_ms')::numeric),
+			PERFORM pattyly.set_limit(vector, (s.params->>'limit')::bigint,
+				interval_ms((s.params->>'window_ms')::numeric),
 				algorithm => s.algorithm, burst => (s.params->>'burst')::bigint,
 				block_for => interval_ms((s.params->>'block_ms')::numeric));
 		ELSIF vector = 'V6' AND s.place = 4 THEN
 			PERFORM pattyly.check_limit(vector, 'key') FROM generate_series(1, 95);
 		END IF;
 		r := pattyly.check_limit(vector, 'key', cost);
-		RETURN NEXT is(got(s, r), expected(s), format('%s row %s: cost %s at %s ms', vector, s.place, cost, s.step->>'t_ms'));
+		RETURN NEXT is(got(s, r), expected(s), format('%s row %s: cost %s at %s ms', vector, s.place, cost,
+			s.step->>'t_ms'));
 		IF r.retry_after IS DISTINCT FROM ceil(us_until(r.retry_at) / 1e6)::integer
 			OR (r.allowed <> (r.reason IS NULL)) OR r.limit_name <> vector OR r.max_hits <> (s.params->>'limit')::bigint
 		THEN
@@ -105,7 +107,8 @@ BEGIN
 			IF how = 'allow' THEN
 				answer := pattyly.allow(vector, 'key', cost);
 			ELSE
-				answer := (pattyly.check_limit('vector key', (s.params->>'limit')::bigint, per, cost, s.algorithm)).allowed;
+				answer := (pattyly.check_limit('vector key', (s.params->>'limit')::bigint, per, cost,
+					s.algorithm)).allowed;
 			END IF;
 		END LOOP;
 		answers := answers || answer::int;

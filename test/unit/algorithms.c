@@ -232,7 +232,7 @@ test_peek(LimitAlgorithm algorithm)
 static void
 test_limit_of_zero(LimitAlgorithm algorithm)
 {
-	LimitSpec	spec = make_spec(algorithm, 0, HOUR_US, ANY_BURST);
+	LimitSpec	spec = make_spec(algorithm, 0, HOUR_US, algorithm == LIMIT_GCRA ? 5 : ANY_BURST);
 	LimitVerdict verdict;
 	Key			key;
 
@@ -240,6 +240,9 @@ test_limit_of_zero(LimitAlgorithm algorithm)
 	verdict = hit(&spec, &key, START_US, 1);
 	ok(!verdict.allowed && verdict.never && verdict.remaining == 0 && verdict.retry_us == 0,
 	   "%s: 0 refuses all", limit_algorithm_name(algorithm));
+	if (algorithm != LIMIT_SLIDING_LOG)
+		ok(limit_hit(&spec, &key.use, START_US, 1) == 0, "%s: 0 refuses on the hot path",
+		   limit_algorithm_name(algorithm));
 	take(&spec, &key, START_US, 5);
 	give(&spec, &key, START_US, 5);
 	settle(&spec, &key, START_US);

@@ -188,10 +188,10 @@ test_log_promise(void)
 	property_end();
 }
 
-/* gcra of burst b: at most max_hits + b - 1 in a half-open window. */
 int
 main(void)
 {
+	/* gcra of burst b: at most max_hits + b - 1 in a half-open window. */
 	static const Bound bounds[] = {
 		{LIMIT_CALENDAR_WINDOW, L, ANY_BURST, 20, 20},
 		{LIMIT_FIXED_WINDOW, L, ANY_BURST, 19, 19},

@@ -180,6 +180,22 @@ test_is_ahead(LimitAlgorithm algorithm)
 	   limit_algorithm_name(algorithm), aligned ? "ahead" : "not ahead");
 }
 
+/* The keeper of a log must write it anew when the clock stepped back, and only then. */
+static void
+test_log_says_so(void)
+{
+	LimitSpec	spec = make_spec(LIMIT_SLIDING_LOG, 3, HOUR_US, ANY_BURST);
+	Key			key;
+
+	clear_key(&key);
+	hit(&spec, &key, START_US, 2);
+	settle(&spec, &key, START_US);
+	ok(!key.log.stepped_back, "sliding_log: the clock did not step back");
+	settle(&spec, &key, START_US - 1);
+	ok(key.log.stepped_back && key.log.at_us[0] == START_US - 1 && key.log.at_us[1] == START_US - 1,
+	   "sliding_log: the clock stepped back, and the hits with it");
+}
+
 /* Forward without bound: everything is full again, and nothing is in the past. */
 static void
 test_far_forward(LimitAlgorithm algorithm)
@@ -214,6 +230,7 @@ main(void)
 		test_far_forward(all[a]);
 		test_is_ahead(all[a]);
 	}
+	test_log_says_so();
 	test_disorder(LIMIT_GCRA, 10);
 	test_disorder(LIMIT_SLIDING_WINDOW, 11);
 	test_disorder(LIMIT_SLIDING_LOG, 10);

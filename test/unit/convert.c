@@ -113,6 +113,23 @@ test_lowered_gcra(void)
 	ok(remaining(&four, &key, START_US) == 4, "gcra: given back, all is there");
 }
 
+/* A clock that steps back adds to what stands over full; it must stay a number of units there can be. */
+static void
+test_lowered_and_stepped_back(void)
+{
+	LimitSpec	many = make_spec(LIMIT_GCRA, LIMIT_MAX_HITS, 1, ANY_BURST);
+	LimitSpec	fewer = make_spec(LIMIT_GCRA, LIMIT_MAX_HITS - 1, 1, ANY_BURST);
+	int64_t		now_us = 6 * LIMIT_MAX_PER_US;
+	Key			key;
+
+	clear_key(&key);
+	hit(&many, &key, now_us, LIMIT_MAX_HITS);
+	convert(&many, &fewer, &key, now_us);
+	now_us -= LIMIT_MAX_PER_US;
+	ok(used(&fewer, &key, now_us) == LIMIT_MAX_HITS && remaining(&fewer, &key, now_us) == 0,
+	   "gcra: lowered, ten years back, %" PRId64 " in use", used(&fewer, &key, now_us));
+}
+
 /* ---- any spec to any other ---- */
 
 static LimitSpec
@@ -345,6 +362,7 @@ main(void)
 		}
 	}
 	test_lowered_gcra();
+	test_lowered_and_stepped_back();
 	test_raise_to_a_thousand();
 	test_back_and_forth();
 	return tap_done();
