@@ -45,14 +45,26 @@ trim(const char **text, size_t *length)
 }
 
 static bool
-is_port(const char *text, size_t length)
+parse_number(const char *text, size_t length, int most, int *number)
 {
+	*number = 0;
 	if (length < 1 || length > 5)
 		return false;
 	for (size_t i = 0; i < length; i++)
+	{
 		if (text[i] < '0' || text[i] > '9')
 			return false;
-	return true;
+		*number = *number * 10 + (text[i] - '0');
+	}
+	return *number <= most;
+}
+
+static bool
+is_port(const char *text, size_t length)
+{
+	int			port;
+
+	return parse_number(text, length, 65535, &port);
 }
 
 /* Reduces "[host]:port", "[host]" and "ipv4:port" to the host. */
@@ -91,7 +103,7 @@ parse_bare(const char *text, size_t length, Address *address)
 	uint8_t		bytes[16];
 	const char *zone = memchr(text, '%', length);
 
-	if (zone != NULL && memchr(text, ':', length) != NULL)
+	if (zone != NULL && memchr(text, ':', zone - text) != NULL)
 		length = zone - text;
 	if (length == 0 || length >= sizeof(copy) || memchr(text, '\0', length) != NULL)
 		return false;
@@ -113,17 +125,6 @@ address_parse(const char *text, size_t length, Address *address)
 	return strip_port(&text, &length) && parse_bare(text, length, address);
 }
 
-static bool
-parse_prefix(const char *text, size_t length, int most, int *prefix)
-{
-	if (!is_port(text, length) || length > 3)
-		return false;
-	*prefix = 0;
-	for (size_t i = 0; i < length; i++)
-		*prefix = *prefix * 10 + (text[i] - '0');
-	return *prefix <= most;
-}
-
 bool
 network_parse(const char *text, size_t length, Network *network)
 {
@@ -141,7 +142,7 @@ network_parse(const char *text, size_t length, Network *network)
 	{
 		/* The prefix of a mapped address counts from the start of its IPv6 form. */
 		written_v6 = memchr(text, ':', slash - text) != NULL;
-		if (!parse_prefix(slash + 1, length - (slash + 1 - text), written_v6 ? 128 : 32, &prefix))
+		if (!parse_number(slash + 1, length - (slash + 1 - text), written_v6 ? 128 : 32, &prefix))
 			return false;
 		if (written_v6 && address.bits == 32)
 			prefix -= 96;

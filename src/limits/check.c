@@ -33,7 +33,7 @@ result_full(LimitResult *result, const LimitRule *rule, int64 now_us)
 	result->reason = REASON_NONE;
 	result->remaining = limit_capacity(&rule->spec);
 	result->reset_us = now_us;
-	result->retry_us = 0;
+	result->retry_us = result->next_us = 0;
 }
 
 static void
@@ -202,6 +202,9 @@ fill_result(const Part *part, const LimitCall *call)
 		return;
 	result->reset_us = Max(limit_reset_us(spec, &part->use, part->log, call->now_us),
 						   part->blocked_until_us);
+	if (call->with_next && result->remaining < limit_capacity(spec))
+		result->next_us = Max(limit_retry_us(spec, &part->use, part->log, call->now_us,
+											 result->remaining + 1), part->blocked_until_us);
 	if (result->reason != REASON_NONE && wanted <= limit_capacity(spec))
 	{
 		result->retry_us = part->blocked_until_us;
@@ -332,10 +335,13 @@ result_of_hit(const LimitCall *call, const LimitRule *rule, const LimitUse *use,
 	result->reason = passes ? REASON_NONE :
 		call->cost > limit_capacity(&rule->spec) ? REASON_COST : REASON_LIMITED;
 	result->remaining = passes ? remaining - call->cost : remaining;
-	result->retry_us = 0;
+	result->retry_us = result->next_us = 0;
 	if (call->allow_only)
 		return;
 	result->reset_us = limit_reset_us(&rule->spec, use, NULL, call->now_us);
+	if (call->with_next && result->remaining < limit_capacity(&rule->spec))
+		result->next_us = limit_retry_us(&rule->spec, use, NULL, call->now_us,
+										 result->remaining + 1);
 	if (result->reason == REASON_LIMITED)
 		result->retry_us = limit_retry_us(&rule->spec, use, NULL, call->now_us, call->cost);
 }

@@ -48,6 +48,7 @@ typedef struct LimitCall
 	int64		until_us;		/* LIMIT_BLOCK */
 	const char *note;			/* LIMIT_BLOCK: why; may be NULL */
 	bool		allow_only;		/* the caller wants "allowed" and nothing else */
+	bool		with_next;		/* the caller wants next_us too */
 } LimitCall;
 
 typedef struct LimitResult
@@ -60,6 +61,7 @@ typedef struct LimitResult
 	int64		remaining;
 	int64		reset_us;
 	int64		retry_us;		/* 0: none */
+	int64		next_us;		/* when one more unit is there; 0: full, or not asked for */
 } LimitResult;
 
 /*

@@ -78,7 +78,7 @@ pattyly_refund_limit(PG_FUNCTION_ARGS)
 Datum
 pattyly_enforce_limit(PG_FUNCTION_ARGS)
 {
-	LimitCall	call = {.operation = LIMIT_CHECK};
+	LimitCall	call = {.operation = LIMIT_CHECK, .with_next = true};
 	LimitResult result;
 
 	if (run_named(fcinfo, &call, &result) && !result.allowed)

@@ -24,10 +24,12 @@ limits_retry_after_s(const LimitResult *result, int64 now_us)
 	return Max(wording_seconds(result->retry_us - now_us), 1);
 }
 
-/* Seconds until more units are there: for a refused call, until this one would pass. */
+/* Seconds until more units are there, or, where that is not known, until this call would pass. */
 static int64
 next_units_s(const LimitResult *result, int64 now_us)
 {
+	if (result->next_us != 0)
+		return wording_seconds(result->next_us - now_us);
 	if (result->retry_us != 0)
 		return limits_retry_after_s(result, now_us);
 	return wording_seconds(limit_next_unit_us(&result->rule->spec, result->reset_us, now_us));
@@ -104,6 +106,8 @@ result_from_row(HeapTupleHeader row, LimitResult *result, LimitRule *rule)
 		else
 			strlcpy(rule->name, name, sizeof(rule->name));
 	}
+	value = attribute(row, "allowed", &isnull);
+	result->allowed = !isnull && DatumGetBool(value);
 	value = attribute(row, "max_hits", &isnull);
 	if (!isnull)
 		rule->spec.max_hits = (uint32) DatumGetInt64(value);
@@ -148,7 +152,7 @@ pattyly_limit_headers(PG_FUNCTION_ARGS)
 	append_header(&json, "RateLimit", header);
 	limits_header_policy(header, sizeof(header), &result, 1);
 	append_header(&json, "RateLimit-Policy", header);
-	if (result.retry_us != 0)
+	if (result.retry_us != 0 && !result.allowed)
 	{
 		snprintf(header, sizeof(header), INT64_FORMAT, limits_retry_after_s(&result, now_us));
 		append_header(&json, "Retry-After", header);

@@ -33,6 +33,8 @@ wants_other_extents(const Part *part)
 {
 	bool		is_log = part->rule->spec.algorithm == LIMIT_SLIDING_LOG;
 
+	if (part->rule->spec.max_hits == 0)
+		return false;
 	if (likely(!is_log && !(part->locked_word & KEY_EXTENDED)))
 		return false;
 	return !is_log ||
@@ -134,7 +136,7 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 	part->use.a = part->use.b = 0;
 	part->log->n = part->log->dropped = 0;
 	part->log->stepped_back = false;
-	part->changed = part->converted = false;
+	part->changed = part->converted = part->foreign = false;
 	part->blocked_until_us = 0;
 	if (part->slot != 0)
 	{
@@ -153,10 +155,18 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 			name_entry(part, key);
 			part->converted = true;
 		}
+		else if (unlikely(spec->max_hits == 0))
+			part->foreign = true;
 		else if (unlikely(tag != part->rule->tag))
 			convert_use(part, now_us);
 		if (unlikely(part->word & ENTRY_BLOCKED))
 			load_block(part, now_us);
+	}
+	if (part->foreign)
+	{
+		part->settled_anew = false;
+		part->remaining = 0;
+		return;
 	}
 	before = part->use;
 	limit_settle(spec, &part->use, part->log, now_us);
@@ -172,7 +182,7 @@ part_store(Part *part, KeySlot extents)
 	const LimitSpec *spec = &part->rule->spec;
 	KeyState   *spare = keyslot_spare_state(table, part->slot, part->locked_word);
 
-	if (spec->algorithm == LIMIT_SLIDING_LOG)
+	if (spec->algorithm == LIMIT_SLIDING_LOG && !part->foreign)
 		limit_entry_store_log(table, part->slot, part->locked_word, extents, part->log, spare);
 	else
 	{
@@ -181,7 +191,7 @@ part_store(Part *part, KeySlot extents)
 	}
 	part->change.slot = part->slot;
 	part->change.word = part->word ^ KEY_SECOND;
-	part->change.tag = part->rule->tag;
+	part->change.tag = part->foreign ? keyslot_entry(table, part->slot)->tag : part->rule->tag;
 	part->change.new_detail = part->converted;
 	part->change.room64 = spec->per_us;
 	part->change.room32 = spec->max_hits;

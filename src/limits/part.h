@@ -26,6 +26,7 @@ typedef struct Part
 	 */
 	bool		settled_anew;
 	bool		makes_key;		/* when the key is not known */
+	bool		foreign;		/* the rule is 0 for now: what was used under the one before stays as it is */
 	bool		converted;		/* the rule is not the one the entry was counted under */
 	bool		passes;			/* under this limit alone */
 	int64		blocked_until_us;	/* 0: not blocked */

@@ -250,7 +250,7 @@ keep_enforced(LimitResult *results, int n)
 static void
 consume_route(const LimitRoute *route, const Peer *peer)
 {
-	LimitCall	call = {.operation = LIMIT_CHECK, .cost = route->cost};
+	LimitCall	call = {.operation = LIMIT_CHECK, .cost = route->cost, .with_next = true};
 	LimitKey	key;
 	const LimitRule *rules[LIMITS_PER_CALL];
 	LimitResult results[LIMITS_PER_CALL];

@@ -166,7 +166,8 @@ limits_result_datum(FunctionCallInfo fcinfo, const LimitResult *result, int64 no
 	nulls[RESULT_REMAINING] = nulls[RESULT_RESET_AT] = result->unknown;
 	values[RESULT_REMAINING] = Int64GetDatum(result->remaining);
 	values[RESULT_RESET_AT] = TimestampTzGetDatum(clock_to_timestamp(result->reset_us));
-	nulls[RESULT_RETRY_AT] = nulls[RESULT_RETRY_AFTER] = result->retry_us == 0;
+	nulls[RESULT_RETRY_AT] = nulls[RESULT_RETRY_AFTER] =
+		result->retry_us == 0 || result->allowed;
 	values[RESULT_RETRY_AT] = TimestampTzGetDatum(clock_to_timestamp(result->retry_us));
 	values[RESULT_RETRY_AFTER] = Int32GetDatum((int32) Min(limits_retry_after_s(result, now_us),
 														   PG_INT32_MAX));

@@ -287,6 +287,8 @@ read_rule(LimitRule *rule, HeapTuple tuple, TupleDesc desc)
 	read_block(rule, tuple, desc);
 	rule->count_denied = DatumGetBool(required_column(tuple, desc, COLUMN_COUNT_DENIED));
 	rule->message = optional_text(tuple, desc, COLUMN_MESSAGE);
+	if (rule->message != NULL && rule->message[0] == '\0')
+		rule->message = NULL;
 }
 
 /* ---- the backend's copy ---- */

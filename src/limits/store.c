@@ -174,6 +174,22 @@ limit_entry_store_log(const KeyTable *table, KeySlot slot, uint32 word, KeySlot 
 }
 
 static bool
+log_is_valid(const KeyTable *table, KeySlot slot, uint32 word)
+{
+	static LimitLog log;
+	const KeyState *state = keyslot_state(table, slot, word);
+
+	if (state->a < 0 || state->b < 0 || state->b > LIMIT_LOG_MAX ||
+		state->a >= Max(keytable_extents(table, slot) * KEY_CELLS, 1))
+		return false;
+	limit_entry_log(table, slot, word, &log);
+	for (int i = 0; i < log.n; i++)
+		if (log.at_us[i] < 0 || log.at_us[i] > PG_INT64_MAX - LIMIT_MAX_PER_US)
+			return false;
+	return true;
+}
+
+static bool
 entry_is_valid(const KeyTable *table, KeySlot slot)
 {
 	uint32		word = pg_atomic_read_u32(&keyslot_entry(table, slot)->word);
@@ -186,9 +202,8 @@ entry_is_valid(const KeyTable *table, KeySlot slot)
 		return false;
 	if ((word & KEY_EXTENDED) && spec.algorithm != LIMIT_SLIDING_LOG)
 		return false;
-	if (spec.algorithm == LIMIT_SLIDING_LOG &&
-		(state->a >= Max(keytable_extents(table, slot) * KEY_CELLS, 1) || state->b > LIMIT_LOG_MAX))
-		return false;
+	if (spec.algorithm == LIMIT_SLIDING_LOG)
+		return log_is_valid(table, slot, word);
 	return state->a >= 0 && (spec.algorithm == LIMIT_SLIDING_WINDOW ||
 							 spec.algorithm == LIMIT_GCRA || state->b >= 0);
 }

@@ -52,6 +52,7 @@ SELECT remaining FROM pattyly.peek_limit('contact', 'clever');
 DISCARD ALL;
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
+SET intervalstyle = 'postgres';
 SET pattyly.language = en;
 SET pattyly.frozen_clock = '2030-01-01 13:00:00+00';
 SELECT remaining FROM pattyly.peek_limit('contact', 'clever');

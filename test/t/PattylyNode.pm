@@ -44,7 +44,6 @@ sub new_server
 		'max_connections = 100',
 		'shared_buffers = 16MB',
 		'autovacuum = off',
-		'synchronous_commit = off',
 		'restart_after_crash = on',
 		'timezone = UTC',
 		$bare ? () : "shared_preload_libraries = 'pattyly'",

@@ -7,7 +7,7 @@ use lib $FindBin::RealBin;
 use PattylyNode;
 use Test::More;
 
-my $node = new_server('changed', 'pattyly.max_keys = 1000', 'max_prepared_transactions = 5', 'wal_level = logical', 'synchronous_commit = on');
+my $node = new_server('changed', 'pattyly.max_keys = 1000', 'max_prepared_transactions = 5', 'wal_level = logical');
 at($node, undef, q{SELECT pattyly.set_limit('login', 5, '1 hour')});
 
 my $session = $node->background_psql('postgres', on_error_stop => 0);
@@ -50,11 +50,11 @@ subtest 'COPY, MERGE, TRUNCATE' => sub {
 };
 
 subtest 'a change by logical replication' => sub {
-	my $source = new_server('source', 'pattyly.max_keys = 1000', 'wal_level = logical', 'synchronous_commit = on');
+	my $source = new_server('source', 'pattyly.max_keys = 1000', 'wal_level = logical');
 	at($source, undef, 'CREATE PUBLICATION rules FOR TABLE pattyly.limits, pattyly.ip_list');
 	at($node, undef, 'TRUNCATE pattyly.limits');
 	at($node, undef, 'CREATE SUBSCRIPTION rules CONNECTION \'' . $source->connstr . ' dbname=postgres\' PUBLICATION rules');
-	$source->wait_for_subscription_sync($node, 'rules');
+	$node->wait_for_subscription_sync($source, 'rules');
 
 	my $arrived = sub { my ($sql) = @_; at($source, undef, $sql); $source->wait_for_catchup('rules') };
 	$arrived->(q{SELECT pattyly.set_limit('login', 12, '1 hour')});

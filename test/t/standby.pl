@@ -9,8 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# Catching up is waited for by what the primary has flushed, so a commit must be flushed.
-my $primary = new_server('primary', 'pattyly.max_keys = 1000', 'synchronous_commit = on');
+my $primary = new_server('primary', 'pattyly.max_keys = 1000');
 
 at($primary, undef, q{
 	SELECT pattyly.set_limit('login', 3, '1 hour', 'fixed_window');
