@@ -209,43 +209,35 @@ released(KeyTable *table, int64 now_us, int64 *load)
 }
 
 static KeySlot
-evict(KeyTable *table, int64 now_us)
+evict(KeyTable *table, int64 now_us, int64 *load)
 {
-	int64		load = 0;
-	KeySlot		slot = least_loaded(table, now_us, &load);
+	KeySlot		slot = least_loaded(table, now_us, load);
 
-	if (slot == 0 || load > 0)
+	if (slot == 0 || *load > 0)
 	{
 		KeySlot		drained = sweep(table, now_us);
 
 		if (drained != 0)
 		{
 			if (slot != 0)
-				keyqueue_push(table, slot, load);
-			slot = drained;
-			load = 0;
+				keyqueue_push(table, slot, *load);
+			*load = 0;
+			return drained;
 		}
-		else if (slot == 0)
-			slot = least_loaded(table, now_us, &load);
+		if (slot == 0)
+			slot = least_loaded(table, now_us, load);
 	}
-	if (slot == 0)
-		slot = released(table, now_us, &load);
-	if (slot == 0)
-		return 0;
-	if (load > 0)
-		table->header->evicted_live++;
-	else
-		table->header->evicted_drained++;
-	return slot;
+	return slot != 0 ? slot : released(table, now_us, load);
 }
 
 KeySlot
-keyqueue_claim(KeyTable *table, int64 now_us)
+keyqueue_claim(KeyTable *table, int64 now_us, int64 *load)
 {
 	KeySlot		slot = queue_pop(table, &table->header->free);
 
 	if (slot == 0)
-		return evict(table, now_us);
+		return evict(table, now_us, load);
 	table->header->free_slots--;
+	*load = -1;
 	return slot;
 }

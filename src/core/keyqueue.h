@@ -15,7 +15,10 @@ extern void keyqueue_reset(KeyTable *table);
 extern void keyqueue_push(KeyTable *table, KeySlot slot, int64 load);
 extern void keyqueue_free(KeyTable *table, KeySlot slot);
 
-/* A slot in no queue any more, free or to be evicted, but none that is kept; 0 when all are protected. */
-extern KeySlot keyqueue_claim(KeyTable *table, int64 now_us);
+/*
+ * A slot in no queue any more, free or to be evicted, but none that is kept; 0
+ * when all are protected.  *load is what an entry in it holds, -1 when it was free.
+ */
+extern KeySlot keyqueue_claim(KeyTable *table, int64 now_us, int64 *load);
 
 #endif							/* CORE_KEYQUEUE_H */

@@ -15,6 +15,7 @@
 #define KEY_LABEL_SIZE		24
 #define KEY_CELLS			13	/* numbers in one extra slot */
 #define KEY_COMMIT_MAX		16	/* entries that change in one step */
+#define KEY_RESERVE_MAX		128	/* slots that one call may need */
 
 /* KeyEntry.word: the lock, what the slot is, and 24 bits that are the owner's. */
 #define KEY_LOCKED			((uint32) 1 << 31)
@@ -124,6 +125,9 @@ struct KeyTable
 	uint32		buckets;
 	LWLock	   *lock;			/* the table lock */
 	KeyLoad		load;
+	int			n_reserved;		/* slots claimed ahead for a call, and what they hold */
+	KeySlot		reserved[KEY_RESERVE_MAX];
+	int64		reserved_load[KEY_RESERVE_MAX];
 	int			n_kept;			/* slots that make no room for now, whatever they hold */
 	KeySlot		kept[KEY_COMMIT_MAX];
 };

@@ -190,16 +190,62 @@ keytable_free_extents(KeyTable *table, KeySlot first_extent)
 	}
 }
 
-/* Takes a slot from the free list, or from the least loaded entry. */
+bool
+keytable_reserve(KeyTable *table, int n, int64 now_us)
+{
+	int			freed = 0;		/* slots that become free with the entries they extend */
+
+	Assert(LWLockHeldByMeInMode(table->lock, LW_EXCLUSIVE));
+	table->n_reserved = 0;
+	while (table->n_reserved + freed < n)
+	{
+		int			i = table->n_reserved;
+
+		if (i == KEY_RESERVE_MAX ||
+			(table->reserved[i] = keyqueue_claim(table, now_us, &table->reserved_load[i])) == 0)
+		{
+			keytable_unreserve(table);
+			return false;
+		}
+		if (table->reserved_load[i] >= 0)
+			freed += keytable_extents(table, table->reserved[i]);
+		table->n_reserved++;
+	}
+	return true;
+}
+
+void
+keytable_unreserve(KeyTable *table)
+{
+	while (table->n_reserved > 0)
+	{
+		int			i = --table->n_reserved;
+
+		if (table->reserved_load[i] < 0)
+			keyqueue_free(table, table->reserved[i]);
+		else
+			keyqueue_push(table, table->reserved[i], table->reserved_load[i]);
+	}
+}
+
+/* Takes a reserved slot, or one from the free list, or that of the least loaded entry. */
 static KeySlot
 claim_slot(KeyTable *table, int64 now_us)
 {
-	KeySlot		slot = keyqueue_claim(table, now_us);
-	uint32		word;
+	KeySlot		slot;
 	KeySlot		extents;
+	int64		load;
+	uint32		word;
 
-	if (slot == 0)
+	if (table->n_reserved == 0 && !keytable_reserve(table, 1, now_us))
 		return 0;
+	slot = table->reserved[--table->n_reserved];
+	load = table->reserved_load[table->n_reserved];
+	if (load > 0)
+		table->header->evicted_live++;
+	else if (load == 0)
+		table->header->evicted_drained++;
+
 	word = keyslot_lock(table, slot);
 	extents = (word & KEY_EXTENDED) ? keyslot_detail(table, slot)->extra : 0;
 	if (word & KEY_LIVE)

@@ -56,6 +56,13 @@ extern KeySlot keytable_insert(KeyTable *table, SipHash hash, int64 now_us);
  */
 extern KeySlot keytable_claim_extents(KeyTable *table, KeySlot owner, int n, int64 now_us);
 
+/*
+ * Claims n slots ahead, which the inserts and extents that follow take, or none.
+ * keytable_unreserve() gives back what they left.
+ */
+extern bool keytable_reserve(KeyTable *table, int n, int64 now_us);
+extern void keytable_unreserve(KeyTable *table);
+
 /* Until keytable_keep_none(), the slot makes no room for others that this process makes. */
 extern void keytable_keep(KeyTable *table, KeySlot slot);
 extern void keytable_keep_none(KeyTable *table);

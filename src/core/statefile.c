@@ -270,6 +270,8 @@ statefile_open(StateFile *file, const char *path, uint32 format, uint32 capacity
 			file->published = true;
 			return;
 		}
+		/* Its room will put its entries in order, so the seal no longer holds. */
+		header_of(file)->seal.sealed = 0;
 		*old = *file;
 	}
 

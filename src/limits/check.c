@@ -86,7 +86,7 @@ cost_fits(const Part *part, int64 cost)
 static void
 take(Part *part, const LimitCall *call)
 {
-	limit_take(&part->rule->spec, &part->use, part->log, call->now_us, call->cost);
+	limit_take(&part->spec, &part->use, part->log, call->now_us, call->cost);
 	part->remaining = Max(part->remaining - call->cost, 0);
 	part->changed = true;
 }
@@ -112,7 +112,7 @@ clear_block(Part *part)
 static void
 refuse(Part *part, const LimitCall *call)
 {
-	if (part->blocked_until_us != 0 || call->cost > limit_capacity(&part->rule->spec))
+	if (part->blocked_until_us != 0 || call->cost > limit_capacity(&part->spec))
 		return;
 	if (part->rule->count_denied)
 		take(part, call);
@@ -146,7 +146,7 @@ static void
 administer_part(Part *part, const LimitCall *call)
 {
 	LimitResult *result = part->result;
-	const LimitSpec *spec = &part->rule->spec;
+	const LimitSpec *spec = &part->spec;
 
 	keytable_released(&limit_store.keys);
 	result->existed = part->slot != 0;
@@ -185,7 +185,7 @@ static void
 fill_result(const Part *part, const LimitCall *call)
 {
 	LimitResult *result = part->result;
-	const LimitSpec *spec = &part->rule->spec;
+	const LimitSpec *spec = &part->spec;
 	int64		wanted = call->operation == LIMIT_CHECK ? Max(call->cost, 1) : 1;
 	bool		was_blocked = part->blocked_until_us != 0 &&
 		(part->locked_word & ENTRY_BLOCKED) != 0;
@@ -293,16 +293,30 @@ run_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool refuse
 	return true;
 }
 
+/* Claims the counters again if a flood of other rules took them meanwhile. */
+static LimitStats *
+stats_of(const LimitRule *rule, int64 now_us)
+{
+	LimitStats *stats = rule->stats;
+
+	if (stats == NULL || rule->mode == LIMIT_OFF)
+		return NULL;
+	if (unlikely(pg_atomic_read_u64(&stats->owner) != rule->owner))
+		stats = unconstify(LimitRule *, rule)->stats = limit_stats_claim(rule->owner);
+	if (unlikely(now_us - (int64) pg_atomic_read_u64(&stats->used_us) > USECS_PER_MINUTE))
+		pg_atomic_write_u64(&stats->used_us, now_us);
+	return stats;
+}
+
 static void
 count_call(const LimitCall *call, const LimitResult *results, int n, bool all_allowed)
 {
 	for (int i = 0; i < n; i++)
 	{
 		const LimitResult *result = &results[i];
-		LimitStats *stats = result->rule->stats;
+		LimitStats *stats = stats_of(result->rule, call->now_us);
 
-		if (stats == NULL || result->rule->mode == LIMIT_OFF ||
-			pg_atomic_read_u64(&stats->owner) != result->rule->owner)
+		if (stats == NULL)
 			continue;
 		if (result->reason == REASON_NONE)
 		{
@@ -429,6 +443,7 @@ run_any(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, int
 		part->result = &results[i];
 		part->log = &logs[n_parts];
 		part->hash = limit_key_hash(rules[i], key);
+		part->deferred = false;
 		part->makes_key = makes_key(call, rules[i]);
 		parts[n_parts++] = part;
 	}

@@ -64,7 +64,7 @@ parts_lock(Part **parts, int n)
 			unlock_parts(parts, i);
 			return false;
 		}
-		if (unlikely(wants_other_extents(part)))
+		if (unlikely(wants_other_extents(part) && !part->deferred))
 		{
 			unlock_parts(parts, i + 1);
 			return false;
@@ -88,6 +88,21 @@ parts_find(Part **parts, int n)
 
 /* ---- between entry and algorithm; the entry is locked ---- */
 
+/* The rule's spec, unless the entry goes on under the one before. */
+static void
+choose_spec(Part *part)
+{
+	uint32		tag = part->slot != 0 ? keyslot_entry(&limit_store.keys, part->slot)->tag : 0;
+
+	part->spec = part->rule->spec;
+	part->tag = part->rule->tag;
+	if (tag != 0 && unlikely(part->deferred && wants_other_extents(part)))
+	{
+		limit_entry_spec(&limit_store.keys, part->slot, part->locked_word, &part->spec);
+		part->tag = tag;
+	}
+}
+
 static void
 name_entry(Part *part, const LimitKey *key)
 {
@@ -107,9 +122,10 @@ convert_use(Part *part, int64 now_us)
 	limit_entry_spec(&limit_store.keys, part->slot, part->locked_word, &from);
 	if (from.algorithm == LIMIT_SLIDING_LOG)
 		limit_entry_log(&limit_store.keys, part->slot, part->locked_word, part->log);
-	limit_convert(&from, &part->rule->spec, &part->use, part->log, now_us);
-	part->word = (part->word & ~ENTRY_ALGORITHM) | part->rule->spec.algorithm;
+	limit_convert(&from, &part->spec, &part->use, part->log, now_us);
+	part->word = (part->word & ~ENTRY_ALGORITHM) | part->spec.algorithm;
 	part->converted = true;
+	keytable_released(&limit_store.keys);
 }
 
 /* An automatic block never outlasts what the rule says now, so a clock that steps back does not extend it. */
@@ -129,10 +145,11 @@ load_block(Part *part, int64 now_us)
 void
 part_load(Part *part, const LimitKey *key, int64 now_us)
 {
-	const LimitSpec *spec = &part->rule->spec;
+	const LimitSpec *spec = &part->spec;
 	LimitUse	before;
 	uint32		tag = 0;
 
+	choose_spec(part);
 	part->use.a = part->use.b = 0;
 	part->log->n = part->log->dropped = 0;
 	part->log->stepped_back = false;
@@ -141,7 +158,7 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 	if (part->slot != 0)
 	{
 		tag = keyslot_entry(&limit_store.keys, part->slot)->tag;
-		if (spec->algorithm == LIMIT_SLIDING_LOG && tag == part->rule->tag)
+		if (spec->algorithm == LIMIT_SLIDING_LOG && tag == part->tag)
 			limit_entry_log(&limit_store.keys, part->slot, part->locked_word, part->log);
 		else
 		{
@@ -157,7 +174,7 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 		}
 		else if (unlikely(spec->max_hits == 0))
 			part->foreign = true;
-		else if (unlikely(tag != part->rule->tag))
+		else if (unlikely(tag != part->tag))
 			convert_use(part, now_us);
 		if (unlikely(part->word & ENTRY_BLOCKED))
 			load_block(part, now_us);
@@ -179,7 +196,7 @@ void
 part_store(Part *part, KeySlot extents)
 {
 	KeyTable   *table = &limit_store.keys;
-	const LimitSpec *spec = &part->rule->spec;
+	const LimitSpec *spec = &part->spec;
 	KeyState   *spare = keyslot_spare_state(table, part->slot, part->locked_word);
 
 	if (spec->algorithm == LIMIT_SLIDING_LOG && !part->foreign)
@@ -191,7 +208,7 @@ part_store(Part *part, KeySlot extents)
 	}
 	part->change.slot = part->slot;
 	part->change.word = part->word ^ KEY_SECOND;
-	part->change.tag = part->foreign ? keyslot_entry(table, part->slot)->tag : part->rule->tag;
+	part->change.tag = part->foreign ? keyslot_entry(table, part->slot)->tag : part->tag;
 	part->change.new_detail = part->converted;
 	part->change.room64 = spec->per_us;
 	part->change.room32 = spec->max_hits;
@@ -204,19 +221,18 @@ part_store(Part *part, KeySlot extents)
  * Gives an entry the extra storage its rule wants, or takes away what it no
  * longer wants, keeping what it has used.
  */
-static bool
+static void
 refit_extents(Part *part, const LimitKey *key, int64 now_us)
 {
 	KeyTable   *table = &limit_store.keys;
 	int			wanted = limit_spec_extents(&part->rule->spec);
 	KeySlot		old_extents;
-	KeySlot		extents = 0;
+	KeySlot		extents;
 
 	part->locked_word = pg_atomic_read_u32(&keyslot_entry(table, part->slot)->word);
 	if (!wants_other_extents(part))
-		return true;
-	if (wanted > 0 && (extents = keytable_claim_extents(table, part->slot, wanted, now_us)) == 0)
-		return false;
+		return;
+	extents = keytable_claim_extents(table, part->slot, wanted, now_us);
 
 	part->word = part->locked_word = keyslot_lock(table, part->slot);
 	part_load(part, key, now_us);
@@ -227,34 +243,60 @@ refit_extents(Part *part, const LimitKey *key, int64 now_us)
 	part_store(part, extents);
 	keytable_commit(table, &part->change, 1);
 	keytable_free_extents(table, old_extents);
-	return true;
 }
 
-/* The keys of a call make no room for each other. */
+/* Slots the part needs beyond what it has. */
+static int
+missing_slots(const Part *part)
+{
+	int			extents = limit_spec_extents(&part->rule->spec);
+
+	if (part->slot == 0)
+		return part->makes_key ? 1 + extents : 0;
+	return wants_other_extents(part) ? extents : 0;
+}
+
+/*
+ * The keys of a call make no room for each other, and either all that it needs
+ * is to be had or nobody is evicted for it.
+ */
 static bool
 find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 {
 	KeyTable   *table = &limit_store.keys;
+	int			fresh = 0;
+	int			missing = 0;
 
 	keytable_keep_none(table);
 	for (int i = 0; i < n; i++)
 	{
-		parts[i]->slot = keytable_find_locked(table, parts[i]->hash);
-		if (parts[i]->slot != 0)
-			keytable_keep(table, parts[i]->slot);
+		Part	   *part = parts[i];
+
+		part->slot = keytable_find_locked(table, part->hash);
+		if (part->slot != 0)
+		{
+			keytable_keep(table, part->slot);
+			part->locked_word = pg_atomic_read_u32(&keyslot_entry(table, part->slot)->word);
+		}
+		else if (part->makes_key)
+			fresh++;
+		missing += missing_slots(part);
+	}
+	if (missing > 0 && !keytable_reserve(table, missing, now_us))
+	{
+		/* A known key that only wants other storage goes on under the rule it was counted under. */
+		for (int i = 0; i < n; i++)
+			parts[i]->deferred = true;
+		return fresh == 0;
 	}
 	for (int i = 0; i < n; i++)
 	{
 		if (parts[i]->slot == 0 && parts[i]->makes_key)
-		{
 			parts[i]->slot = keytable_insert(table, parts[i]->hash, now_us);
-			if (parts[i]->slot == 0)
-				return false;
-			keytable_keep(table, parts[i]->slot);
-		}
-		if (parts[i]->slot != 0 && !refit_extents(parts[i], key, now_us))
-			return false;
+		if (parts[i]->slot != 0)
+			refit_extents(parts[i], key, now_us);
 	}
+	keytable_unreserve(table);
 	return true;
 }
 

@@ -17,7 +17,6 @@ typedef struct Part
 	KeySlot		slot;			/* 0: the key is not known and is not made */
 	uint32		locked_word;	/* as it was when locked */
 	uint32		word;			/* as it will be, but for the state in use */
-	bool		counted;		/* takes part; else lists or mode decided already */
 	bool		changed;
 
 	/*
@@ -26,6 +25,9 @@ typedef struct Part
 	 */
 	bool		settled_anew;
 	bool		makes_key;		/* when the key is not known */
+	bool		deferred;		/* no room for the storage that a changed rule wants */
+	LimitSpec	spec;			/* what counts: the rule's, or for want of room the entry's own */
+	uint32		tag;			/* of spec */
 	bool		foreign;		/* the rule is 0 for now: what was used under the one before stays as it is */
 	bool		converted;		/* the rule is not the one the entry was counted under */
 	bool		passes;			/* under this limit alone */

@@ -81,7 +81,7 @@ find_or_take_stats(LimitStore *store, uint64 owner)
 
 		if (found == owner)
 			return stats;
-		if (found == 0 || pg_atomic_read_u64(&stats->read_us) < pg_atomic_read_u64(&oldest->read_us))
+		if (found == 0 || pg_atomic_read_u64(&stats->used_us) < pg_atomic_read_u64(&oldest->used_us))
 			oldest = stats;
 		if (found == 0)
 			break;
@@ -105,7 +105,7 @@ limit_stats_claim(uint64 owner)
 
 	LWLockAcquire(limit_store.keys.lock, LW_EXCLUSIVE);
 	stats = find_or_take_stats(&limit_store, owner);
-	pg_atomic_write_u64(&stats->read_us, clock_from_timestamp(GetCurrentTimestamp()));
+	pg_atomic_write_u64(&stats->used_us, clock_from_timestamp(GetCurrentTimestamp()));
 	LWLockRelease(limit_store.keys.lock);
 	return stats;
 }

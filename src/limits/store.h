@@ -23,7 +23,7 @@
 
 /*
  * Counters of one rule; numbers only grow.  Who counts compares the owner first:
- * when slots run out, the rule that nobody has read for longest loses its own.
+ * when slots run out, the rule that was not used for longest loses its own.
  */
 typedef struct LimitStats
 {
@@ -34,7 +34,7 @@ typedef struct LimitStats
 	pg_atomic_uint64 near;
 	pg_atomic_uint64 blocked;
 	pg_atomic_uint64 last_denied_us;
-	pg_atomic_uint64 read_us;	/* when a backend last read the rule */
+	pg_atomic_uint64 used_us;	/* when it was last claimed or counted, to the minute */
 } LimitStats;
 
 StaticAssertDecl(sizeof(LimitStats) == 64, "the layout of a state file is fixed");
@@ -67,7 +67,7 @@ extern LimitStore limit_store;
 /* _PG_init while preloading, and only then. */
 extern void limit_store_init(void);
 
-/* The counters of a rule, claimed when a backend reads the rule. */
+/* The counters of a rule, claimed when a backend reads the rule, and again when another rule took them. */
 extern LimitStats *limit_stats_claim(uint64 owner);
 
 /* The spec an entry was last counted under; its entry is locked. */

@@ -36,7 +36,7 @@ fold() { # N
 	local group=$1 case
 	mv "$samples" "$work/unfolded"
 	new_samples
-	for case in $(cut -d' ' -f2 "$work/unfolded" | sort -u); do
+	cut -d' ' -f2 "$work/unfolded" | sort -u | while read -r case; do
 		awk -v wanted="$case" -v group="$group" '$2 == wanted { print int(($1 - 1) / group) + 1, $3 }' "$work/unfolded" |
 			sort -n -k1,1 -k2,2 |
 			awk -v wanted="$case" -v group="$group" 'NR % group == int((group + 1) / 2) % group { print $1, wanted, $2 }' >>"$samples"
@@ -121,7 +121,9 @@ cpu_table() { # CLIENTS CASES...
 	local clients=$1 case
 	shift
 	printf '\n| server CPU of a statement, clients: %s | microseconds |\n|---|---|\n' "$clients"
-	for case in "$@"; do printf '| %s | %s |\n' "$case" "$(cpu_of "$case@$clients")"; done
+	for case in "$@"; do
+		case $case in redis-*) ;; *) printf '| %s | %s |\n' "$case" "$(cpu_of "$case@$clients")" ;; esac
+	done
 }
 
 # ---- Redis ----

@@ -9,7 +9,10 @@ install_node_packages() {
 
 bench_node() {
 	title "Through a Node client"
-	have node && have npm || { echo "Not measured: there is no Node.js."; return; }
+	if ! have node || ! have npm; then
+		echo "Not measured: there is no Node.js."
+		return
+	fi
 	start_redis || { echo "Not measured: there is no Redis."; return; }
 	install_node_packages || { echo "Not measured: npm cannot install the packages."; return; }
 	new_samples
@@ -19,7 +22,7 @@ bench_node() {
 	local c
 	for c in 1 16; do
 		echo
-		echo "$([ "$c" = 1 ] && echo "One at a time" || echo "$c at a time")"
+		if [ "$c" = 1 ]; then echo "One at a time"; else echo "$c at a time"; fi
 		echo
 		table "to the lookup alone"
 		row "lookup and allow() in one statement" ">= 0.96" %.3f "$(statistics "lookup-allow@$c" / "lookup@$c")"

@@ -162,7 +162,7 @@ sub _children_of
 	return @children;
 }
 
-# For clients that cannot set the clock themselves, as PGOPTIONS.
+# For clients that cannot set the clock themselves, as PGOPTIONS; an empty time is the real clock.
 sub clock_option { my ($time) = @_; return "-c pattyly.frozen_clock=" . $time =~ s/ /\\ /gr }
 
 # pgbench in the background, with the clock stopped; it ends by itself when the server does.

@@ -7,7 +7,7 @@ use lib $FindBin::RealBin;
 use PattylyNode;
 use Test::More;
 
-my $node = new_server('crash', 'pattyly.max_keys = 120000');
+my $node = new_server('crash', 'pattyly.max_keys = 150000');
 
 at($node, undef, "SELECT pattyly.set_limit('$_', 64, '1 hour', '$_')") for @ALGORITHMS;
 at($node, undef, "SELECT pattyly.set_limit('guard', 1, '1 hour', 'fixed_window', block_for => '30 min')");
@@ -190,6 +190,14 @@ subtest 'immediate shutdown' => sub {
 	is_deeply(used('between'), all(7), 'older counts are there too');
 };
 
+subtest 'fast shutdown while others count' => sub {
+	my ($mark, $answered) = counting_until('z', sub { $node->stop('fast') });
+	$node->start;
+	nothing_answered_is_lost('z', $answered);
+	is_deeply(used('between'), all(7), 'older counts are there too');
+	unlike(complaints($node, $mark), qr/pattyly/, 'without a complaint of pattyly');
+};
+
 subtest 'kill -9 of a session while others count' => sub {
 	my ($mark, $answered) = counting_until('s', sub {
 		my $mark = log_mark($node);
@@ -200,6 +208,21 @@ subtest 'kill -9 of a session while others count' => sub {
 	});
 	is(complaints($node, $mark), '', 'without a complaint');
 	nothing_answered_is_lost('s', $answered);
+};
+
+# The file was not sealed, and is made anew in another size.
+subtest 'kill -9 of everybody, and a start with room for more or fewer keys' => sub {
+	for my $max_keys (200_000, 140_000)
+	{
+		my $before = at($node, $T0, 'SELECT md5(string_agg(k::text, $$,$$ ORDER BY k::text)) FROM pattyly.top_keys(NULL, 100000) k');
+		my $mark = log_mark($node);
+		$node->adjust_conf('postgresql.conf', 'pattyly.max_keys', $max_keys);
+		kill_server($node);
+		$node->start;
+		is(at($node, $T0, 'SELECT md5(string_agg(k::text, $$,$$ ORDER BY k::text)) FROM pattyly.top_keys(NULL, 100000) k'), $before, "$max_keys: every key is as it was");
+		is(at($node, undef, 'SELECT capacity, evicted FROM pattyly.limit_memory'), "$max_keys|0", "$max_keys: in a table of that size");
+		is(complaints($node, $mark), '', "$max_keys: without a complaint");
+	}
 };
 
 subtest 'a clean restart after all that' => sub {

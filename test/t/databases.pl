@@ -165,5 +165,27 @@ subtest 'many rules come and go' => sub {
 	is(complaints($node, $mark), '', 'the log is silent');
 };
 
+# There is room for the statistics of 32 rules here. When rules come and go in one database, a rule of another keeps its
+# own, and a session that has known it for long does not count on behalf of a stranger.
+subtest 'many rules come and go in another database' => sub {
+	my $session = $node->background_psql('uno', on_error_stop => 0);
+	says($session, "SET pattyly.frozen_clock = '$T0'");
+	is(says($session, q{SELECT count(pattyly.allow('login', 'stats')) FROM generate_series(1, 2)}), 2, 'a session knows its rule');
+	my $stats = q{SELECT sum(allowed), sum(denied) FROM pattyly.limit_stats WHERE limit_name = 'login'};
+	my $before = at($node, undef, $stats, 'uno');
+	for my $round (1 .. 6)
+	{
+		at($node, $T0, qq{
+			SELECT pattyly.set_limit('s$round-' || n, 5, '1 hour') FROM generate_series(1, 10) n;
+			SELECT pattyly.allow('s$round-' || n, 'a') FROM generate_series(1, 10) n;
+			SELECT pattyly.drop_limit('s$round-' || n) FROM generate_series(1, 9) n}, 'two');
+	}
+	is(says($session, q{SELECT count(pattyly.allow('login', 'more' || n)) FROM generate_series(1, 7) n}), 7, 'it counts on');
+	my ($allowed, $denied) = split /\|/, $before;
+	is(at($node, undef, $stats, 'uno'), $allowed + 7 . "|$denied", 'under its own rule');
+	is(at($node, undef, q{SELECT sum(allowed) FROM pattyly.limit_stats WHERE limit_name LIKE 's%'}, 'two'), 6, 'and under no other');
+	$session->quit;
+};
+
 $node->stop;
 done_testing();

@@ -124,6 +124,42 @@ subtest 'the same limits in every order, all used up together' => sub {
 		'0 0 0 0 0 0', 'every limit is used up');
 };
 
+# ---- while time goes by ----
+
+# A call counted somewhere between its beginning and its end. So a window is overfull for certain only if more calls
+# than the limit both began and ended within it; no window, wherever it begins, may be.
+subtest 'no window is overfull, by the real clock' => sub {
+	at($node, undef, q{
+		SELECT pattyly.set_limit('t_log', 20, '300 ms', 'sliding_log');
+		SELECT pattyly.set_limit('t_gcra', 20, '300 ms', 'gcra', burst => 5);
+		SELECT pattyly.set_limit('t_calendar', 20, '300 ms', 'calendar_window');
+		CREATE UNLOGGED TABLE timed (name text, began timestamptz, ended timestamptz);
+		CREATE FUNCTION timed_hit(name text) RETURNS void LANGUAGE plpgsql AS $$
+		DECLARE
+			began timestamptz := clock_timestamp();
+		BEGIN
+			IF pattyly.allow(name, 'hot') THEN
+				INSERT INTO timed VALUES (name, began, clock_timestamp());
+			END IF;
+		END $$});
+	my $bench = background_bench($node, '', "-c 16 -j 2 -T 3", join '', map { "SELECT timed_hit('$_');\n" } qw(t_log t_gcra t_calendar));
+	cmp_ok(finish_bench($bench), '>', 100, 'there were many calls');
+	my $most = sub {
+		my ($name, $window) = @_;
+		return at($node, undef, qq{
+			SELECT max(n) FROM timed a, LATERAL (SELECT count(*) AS n FROM timed b
+				WHERE b.name = a.name AND b.began >= a.began AND b.ended < a.began + interval '$window') c WHERE a.name = '$name'});
+	};
+	cmp_ok($most->('t_log', '300 ms'), '<=', 20, 'sliding_log: at most 20 in any 300 ms');
+	cmp_ok($most->('t_gcra', '15 ms'), '<=', 6, 'gcra: at most the burst and one more in any 15 ms');
+	cmp_ok($most->('t_gcra', '300 ms'), '<=', 25, 'gcra: at most the burst and what flows back in any 300 ms');
+	is(at($node, undef, q{
+		SELECT count(*) FROM (SELECT FROM timed WHERE name = 't_calendar'
+			AND floor(extract(epoch FROM began) / 0.3) = floor(extract(epoch FROM ended) / 0.3)
+			GROUP BY floor(extract(epoch FROM began) / 0.3) HAVING count(*) > 20) x}), 0, 'calendar_window: at most 20 in each');
+	cmp_ok(at($node, undef, "SELECT min(n) FROM (SELECT count(*) AS n FROM timed GROUP BY name) x"), '>', 100, 'and all of them let pass what they should');
+};
+
 # ---- a table much too small ----
 
 sub restart_with

@@ -212,6 +212,16 @@ subtest 'several limits, with room for one key only' => sub {
 	is(exhausted_kept('x'), 9999, 'all others were kept');
 };
 
+# Nothing happened, so nobody made room.
+subtest 'several limits that do not fit, beside a light key' => sub {
+	empty_table(10000);
+	at($node, $T0, q{SELECT pattyly.allow('flood', 'light', 40)});
+	make_exhausted('x', 9999);
+	like(error_of($node, $T0, "SELECT pattyly.check_limits('{flood,flood_gcra}', 'two')"), qr/53400/, 'two fresh keys do not fit');
+	like(error_of($node, $T0, "SELECT pattyly.allow('wide_sliding_log', 'log')"), qr/53400/, 'nor does a log with its extra slots');
+	is(at($node, $T0, q{SELECT remaining FROM pattyly.peek_limit('flood', 'light')}), 60, 'the light key kept its count');
+};
+
 # Two keys and a log with two extra slots want five places; each that is made must not push out the one before.
 sub fits_exactly
 {
@@ -248,6 +258,43 @@ subtest 'when windows end there is room at once' => sub {
 	is($error, '', 'when 100 windows have ended no fresh key is refused');
 	is($passed, 100, '100 fresh keys pass');
 	is(memory('evicted_live'), 0, 'for drained keys');
+};
+
+# The same when an administrator gives the room: keys that have units left again are no longer exhausted.
+subtest 'when a rule is raised there is room at once' => sub {
+	empty_table(10000);
+	make_exhausted('x', 10000);
+	like(error_of($node, $T0, fresh_key('fresh', 'deny')), qr/53400/, 'while all are exhausted a fresh key is refused');
+	at($node, undef, q{SELECT pattyly.set_limit('once', 5, '1 day', 'fixed_window')});
+	is(at($node, $T0, q{SELECT count(*) FROM generate_series(5000, 5009) n, pattyly.check_limit('once', 'x' || n) WHERE remaining = 3}), 10, 'ten keys go on under the raised limit');
+	is((run_at($node, $T0, q{SELECT count(*) FROM generate_series(1, 10) n, pattyly.check_limit('flood', 'fresh' || n) WHERE allowed}))[1], 10, 'ten fresh keys pass');
+	at($node, undef, q{SELECT pattyly.set_limit('once', 1, '1 day', 'fixed_window')});
+};
+
+for my $way (q{reset_limit('once', 'x5000')}, q{reset_limit('once')}, q{refund_limit('once', 'x5000')}, q{unblock_key('wide_gcra', 'banned')})
+{
+	subtest "after $way there is room at once" => sub {
+		empty_table(10000);
+		make_exhausted('x', 9999);
+		at($node, $T0, q{SELECT pattyly.block_key('wide_gcra', 'banned', '1 hour')});
+		like(error_of($node, $T0, fresh_key('fresh', 'deny')), qr/53400/, 'a fresh key is refused before');
+		at($node, $T0, "SELECT pattyly.$way");
+		is((run_at($node, $T0, q{SELECT remaining FROM pattyly.check_limit('flood', 'fresh')}))[1], 99, 'and passes after');
+	};
+}
+
+# A log wants extra slots. Known keys must get their answers, and an administrator his way, though there are none.
+subtest 'a rule becomes a log while the table is full' => sub {
+	empty_table(10000);
+	make_exhausted('x', 10000);
+	at($node, undef, q{SELECT pattyly.set_limit('once', 1, '1 day', 'sliding_log')});
+	is((run_at($node, $T0, q{SELECT allowed, remaining, reason FROM pattyly.peek_limit('once', 'x1')}))[1], 'f|0|limited', 'a known key can be looked at');
+	is((run_at($node, $T0, q{SELECT allowed, remaining, reason FROM pattyly.check_limit('once', 'x1')}))[1], 'f|0|limited', 'and is still refused');
+	is((run_at($node, $T0, q{SELECT pattyly.unblock_key('once', 'x1')}))[1], 'f', 'it can be unblocked');
+	is((run_at($node, $T0, q{SELECT pattyly.reset_limit('once', 'x1')}))[1], 't', 'it can be reset');
+	is((run_at($node, $T0, q{SELECT pattyly.reset_limit('once')}))[1], 9999, 'all others can be reset');
+	is((run_at($node, $T0, q{SELECT remaining FROM pattyly.check_limit('once', 'x2')}))[1], 0, 'and then they count again');
+	at($node, undef, q{SELECT pattyly.set_limit('once', 1, '1 day', 'fixed_window')});
 };
 
 # ---- the size of it ----

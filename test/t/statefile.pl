@@ -278,6 +278,23 @@ SKIP:
 	chmod 0700, $directory;
 }
 
+# Another pattyly.max_keys means another file. The old one must stay good until the new one has taken its place, however
+# the start in between ends.
+subtest 'no room for a larger file: the old one stays good' => sub {
+	plan skip_all => 'there is no /dev/full' unless -c '/dev/full';
+	clear_away();
+	write_bytes($path, $sealed);
+	symlink '/dev/full', "$path.new" or die $!;
+	$node->adjust_conf('postgresql.conf', 'pattyly.max_keys', '200');
+	my $start = start_once();
+	is_deeply([ $start->{clean}, $start->{left} ], [ 1, $KEPT ], 'the keys are carried over into memory');
+	like(join("\n", @{ warnings_of($start) }), qr/^WARNING: +could not make pattyly state file ".*": No space left on device$/, 'with one WARNING');
+
+	$node->adjust_conf('postgresql.conf', 'pattyly.max_keys', '100');
+	$start = start_once();
+	is_deeply([ $start->{clean}, $start->{left}, warnings_of($start) ], [ 1, $KEPT, [] ], 'with the old setting the old file is used as it was');
+};
+
 # ---- the same under a postmaster ----
 
 subtest 'a whole server with a damaged file' => sub {

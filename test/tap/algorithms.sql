@@ -1,6 +1,6 @@
 -- What each algorithm means, by examples and against models written here without looking at the code; what a change
 -- of a rule does to keys in use; odd costs and odd clocks.
-SELECT plan(160);
+SELECT plan(165);
 
 ---- Examples ---------------------------------------------------------------------------------------------------------
 
@@ -412,6 +412,25 @@ $$;
 SELECT is(changed(before, after), '6 5 10 9 false 7', format('%s becomes %s', before, after))                    -- 25
 FROM unnest(ARRAY['gcra', 'fixed_window', 'calendar_window', 'sliding_window', 'sliding_log']) AS before,
 	unnest(ARRAY['gcra', 'fixed_window', 'calendar_window', 'sliding_window', 'sliding_log']) AS after;
+
+-- Closed for a while with max_hits 0: what was used before is still used after.
+CREATE FUNCTION closed(algorithm text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	answers text[] := '{}';
+BEGIN
+	PERFORM tests.at('3 s');
+	PERFORM pattyly.set_limit('closed', 10, '20 s', algorithm);
+	PERFORM pattyly.reset_limit('closed');
+	PERFORM pattyly.check_limit('closed', 'k', 4);
+	PERFORM pattyly.set_limit('closed', 0, '20 s', algorithm);
+	answers := answers || tests.passed('closed', 'k', 3)::text || (pattyly.peek_limit('closed', 'k')).remaining::text;
+	PERFORM pattyly.set_limit('closed', 10, '20 s', algorithm);
+	answers := answers || (pattyly.peek_limit('closed', 'k')).remaining::text;
+	RETURN array_to_string(answers, ' ');
+END
+$$;
+SELECT is(closed(a), '0 0 6', a || ': closed and opened again')                                                  -- 5
+FROM unnest(ARRAY['gcra', 'fixed_window', 'calendar_window', 'sliding_window', 'sliding_log']) AS a;
 
 -- A window that is open goes on when max_hits changes.
 SELECT pattyly.set_limit('open', 3, '1 min', 'fixed_window');

@@ -6,7 +6,7 @@ import { createClient } from '@redis/client'
 const rounds = Number(process.argv[2])
 const milliseconds = Number(process.argv[3])
 const widths = [1, 16]
-const keys = 100000
+const keys = 10000
 
 const redis = createClient({ socket: { path: process.env.REDIS_SOCKET } })
 redis.on('error', (error) => { console.error(error); process.exit(1) })
