@@ -66,6 +66,8 @@ keytable_attach(KeyTable *table, void *memory, uint32 capacity, LWLock *lock, Ke
 	table->buckets = bucket_count(capacity);
 	table->lock = lock;
 	table->load = load;
+	table->n_reserved = 0;
+	table->n_kept = 0;
 }
 
 /* Scales the hash down to the number of buckets, which need not be a power of two. */

@@ -107,9 +107,11 @@ static void
 name_entry(Part *part, const LimitKey *key)
 {
 	KeyDetail  *detail = keyslot_detail(&limit_store.keys, part->slot);
-	uint32		label_bits;
+	uint32		label_bits = 0;
 
-	label_bits = limit_label_pack(key->text, key->length, detail->label);
+	/* A scan that resets keys knows their hashes only. */
+	if (key != NULL)
+		label_bits = limit_label_pack(key->text, key->length, detail->label);
 	detail->owner = part->rule->owner;
 	part->word = (part->word & ~KEY_OWNER_BITS) | part->rule->spec.algorithm | label_bits;
 }
