@@ -20,7 +20,7 @@ DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
 
 PG_CPPFLAGS = -DPATTYLY_VERSION=\"$(EXTVERSION)\" -I$(CURDIR)/src
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
-	-fvisibility=hidden $(if $(WERROR),-Werror) $(if $(FAULTS),-DPATTYLY_FAULT_POINTS)
+	-O3 -fvisibility=hidden $(if $(WERROR),-Werror) $(if $(FAULTS),-DPATTYLY_FAULT_POINTS)
 
 # pg_regress 15 has no --expecteddir, 16 and newer look in ./expected without it; for isolation, 15 looks in the
 # output directory, which PGXS would set to output_iso.

@@ -1,6 +1,11 @@
 -- core: what every room's SQL builds on.
 
+-- Made here and not by the control file, so that it is a member of the extension: it goes with it, grants and all, and
+-- belongs to the superuser under whom a trusted extension's script runs. (The control file names pg_catalog, which
+-- nobody can drop from under the extension; nothing is put there.)
+CREATE SCHEMA pattyly;
 REVOKE ALL ON SCHEMA pattyly FROM PUBLIC;
+COMMENT ON SCHEMA pattyly IS 'The pattyly extension: see COMMENTs of its functions, \df+ pattyly.*';
 
 CREATE FUNCTION pattyly.config_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_config_changed';

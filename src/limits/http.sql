@@ -37,6 +37,14 @@ CREATE FUNCTION pattyly.check_route_row() RETURNS trigger
 REVOKE ALL ON FUNCTION pattyly.check_route_row() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.check_route_row() IS 'Trigger of pattyly.routes: refuses a route that makes no sense.';
 
+CREATE FUNCTION pattyly.check_list_row() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_check_list_row';
+REVOKE ALL ON FUNCTION pattyly.check_list_row() FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.check_list_row() IS 'Trigger of pattyly.ip_list: refuses a row that makes no sense.';
+
+CREATE TRIGGER check_row BEFORE INSERT OR UPDATE ON pattyly.ip_list
+    FOR EACH ROW EXECUTE FUNCTION pattyly.check_list_row();
+ALTER TABLE pattyly.ip_list ENABLE ALWAYS TRIGGER check_row;
 CREATE TRIGGER check_row BEFORE INSERT OR UPDATE ON pattyly.routes
     FOR EACH ROW EXECUTE FUNCTION pattyly.check_route_row();
 ALTER TABLE pattyly.routes ENABLE ALWAYS TRIGGER check_row;
@@ -66,7 +74,7 @@ COMMENT ON FUNCTION pattyly.client_key(inet) IS
 CREATE FUNCTION pattyly.pre_request() RETURNS void
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'pattyly_pre_request';
 COMMENT ON FUNCTION pattyly.pre_request() IS
-'For pgrst.db_pre_request: finds the caller and the route of the request, consults pattyly.ip_list, consumes all limits of the route in one step and appends the RateLimit headers to response.headers. Refused: raises SQLSTATE PGRST, which PostgREST turns into 429 with Retry-After. Errors: 22023 when the caller cannot be told, 42704 when the route names an unknown limit, 55000 not preloaded.';
+'For pgrst.db_pre_request: finds the caller and the route of the request, consults pattyly.ip_list, consumes all limits of the route in one step and appends the RateLimit headers to response.headers. Refused: raises SQLSTATE PGRST, which PostgREST turns into 429 with Retry-After. Errors: 22023 when the caller cannot be told, 42704 when the route names an unknown limit, 55000 not preloaded or outside a request.';
 
 REVOKE ALL ON FUNCTION pattyly.client_ip(), pattyly.client_key(inet), pattyly.pre_request() FROM PUBLIC;
 

@@ -77,7 +77,7 @@ COMMENT ON FUNCTION pattyly.check_limit(text, bigint, interval, integer, text) I
 CREATE FUNCTION pattyly.check_limits(names text[], key text, cost integer DEFAULT 1) RETURNS pattyly.limit_result
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'pattyly_check_limits';
 COMMENT ON FUNCTION pattyly.check_limits(text[], text, integer) IS
-'Counts against up to 16 limits, all or none, in one step. The result is the tightest of them and names it: when refused, the limit to wait longest for; else the one with the fewest units left. A name given twice counts once. Errors: as allow().';
+'Counts against up to 16 limits, all or none, in one step. The result is the tightest of them and names it: when refused, the limit to wait longest for; else the one with the fewest units left. A name given twice counts once. Errors: as allow(); 54000 more than 16 limits.';
 
 CREATE FUNCTION pattyly.enforce_limit(name text, key text, cost integer DEFAULT 1) RETURNS void
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'pattyly_enforce_limit';

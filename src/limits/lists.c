@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "access/htup_details.h"
+#include "commands/trigger.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/config.h"
@@ -18,6 +19,7 @@
 #include "utils/hsearch.h"
 #include "utils/inet.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 /* Columns of pattyly.ip_list. */
@@ -181,4 +183,34 @@ limit_lists_find(const Address *address, const char *limit_name, int64 now_us)
 			return action;
 	}
 	return LIST_NONE;
+}
+
+PATTYLY_FUNCTION(pattyly_check_list_row);
+
+/* BEFORE trigger of pattyly.ip_list */
+Datum
+pattyly_check_list_row(PG_FUNCTION_ARGS)
+{
+	static const char *const hint =
+		"A row needs a network and an action, for example ('203.0.113.0/24', 'deny').";
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	HeapTuple	tuple;
+	char	   *action;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("check_list_row can only be called as a trigger"),
+				 errhint("It stands on pattyly.ip_list already.")));
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	desc = RelationGetDescr(trigger->tg_relation);
+	config_required(tuple, desc, COLUMN_NETWORK, "a list row", hint);
+	action = TextDatumGetCString(config_required(tuple, desc, COLUMN_ACTION, "a list row", hint));
+	if (strcmp(action, "allow") != 0 && strcmp(action, "deny") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown action \"%s\" of a list row", action),
+				 errhint("Actions are allow and deny.")));
+	return PointerGetDatum(tuple);
 }

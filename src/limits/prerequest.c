@@ -219,7 +219,8 @@ limits_raise_refusal(const LimitResult *results, int n, int64 now_us)
 			(errcode(ERRCODE_TOO_MANY_REQUESTS),
 			 errmsg_internal("%s", text),
 			 errdetail("Rate limit \"%s\" refuses this call.", refusal->rule->name),
-			 errhint("Try again in " INT64_FORMAT " seconds.", retry_after_s)));
+			 errhint_plural("Try again in %ld second.", "Try again in %ld seconds.",
+							(unsigned long) retry_after_s, (long) retry_after_s)));
 }
 
 /* ---- the request ---- */

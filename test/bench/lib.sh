@@ -131,15 +131,19 @@ cpu_table() { # CLIENTS CASES...
 redis_socket=$work/redis.sock
 redis_port=
 
-# Nothing is written to disk, as with our counts.
+# It may outlive the shell that became its parent.
+stop_redis() { [ ! -s "$work/run/redis.pid" ] || kill "$(cat "$work/run/redis.pid")" 2>/dev/null || true; }
+
+# Nothing is written to disk.
 start_redis() {
 	local try
 	[ -z "$redis_port" ] || return 0
 	have redis-server || return 1
+	at_exit stop_redis
 	for try in 1 2 3 4 5; do
 		redis_port=$((20000 + RANDOM % 30000))
 		as_user redis-server --port "$redis_port" --bind 127.0.0.1 --unixsocket "$redis_socket" --save '' \
-			--appendonly no --dir "$work/run" >"$work/redis.log" 2>&1 &
+			--appendonly no --dir "$work/run" --pidfile "$work/run/redis.pid" >"$work/redis.log" 2>&1 &
 		for _ in $(seq 50); do
 			if grep -q 'ready to accept' "$work/redis.log"; then return 0; fi
 			if grep -q 'already in use' "$work/redis.log"; then break; fi

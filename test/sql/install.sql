@@ -109,5 +109,4 @@ SELECT allowed, denied, keys FROM pattyly.limit_stats WHERE limit_name = 'l';
 SELECT (pattyly.check_limit('l', 'k')).remaining;
 
 DROP EXTENSION pattyly;
-DROP SCHEMA IF EXISTS pattyly;
 DROP ROLE regress_pattyly_service;

@@ -281,5 +281,4 @@ SELECT pattyly.drop_limit('contact'), pattyly.drop_limit('contact');
 SELECT pattyly.allow('contact', 'k');
 
 DROP EXTENSION pattyly;
-DROP SCHEMA IF EXISTS pattyly;
 DROP ROLE regress_pattyly_anon, regress_pattyly_service;

@@ -127,7 +127,7 @@ SKIP:
 		my $bench = background_bench($node, $T0, '-c 4 -T 20',
 			"\\set n random(1, 2000)\nSELECT pattyly.check_limits($all_names, 'k' || :n);\n");
 		wait_until('the others are at work', sub {
-			at($node, $T0, q{SELECT coalesce(sum(used), 0) > 1000 FROM pattyly.top_keys('gcra', 10000) WHERE key ~ '^k\d'}) eq 't'
+			at($node, $T0, q{SELECT coalesce(sum(used), 0) > 1000 FROM pattyly.top_keys('gcra', 100000) WHERE key ~ '^k\d'}) eq 't'
 		});
 		is(die_at('keytable_amid_commit', "SELECT pattyly.check_limits($all_names, 'k' || k) FROM generate_series(1, 2000) k"), '', 'no complaint');
 		my $answered = finish_bench($bench);
@@ -153,7 +153,7 @@ sub counting_until
 	for my $algorithm (@ALGORITHMS)
 	{
 		wait_until("the bench of $algorithm is at work", sub {
-			at($node, $T0, "SELECT coalesce(sum(used), 0) > 200 FROM pattyly.top_keys('$algorithm', 10000) WHERE key LIKE '$prefix%'") eq 't'
+			at($node, $T0, "SELECT coalesce(sum(used), 0) > 200 FROM pattyly.top_keys('$algorithm', 100000) WHERE key LIKE '$prefix%'") eq 't'
 		});
 	}
 	my $mark = log_mark($node);
@@ -167,7 +167,7 @@ sub nothing_answered_is_lost
 	my ($prefix, $answered) = @_;
 	for my $algorithm (@ALGORITHMS)
 	{
-		my $counted = at($node, $T0, "SELECT sum(used) FROM pattyly.top_keys('$algorithm', 10000) WHERE key LIKE '$prefix%'");
+		my $counted = at($node, $T0, "SELECT sum(used) FROM pattyly.top_keys('$algorithm', 100000) WHERE key LIKE '$prefix%'");
 		cmp_ok($counted, '>=', $answered->{$algorithm}, "$algorithm: every answered check is counted ($answered->{$algorithm})");
 		cmp_ok($counted, '<=', $answered->{$algorithm} + 2, "$algorithm: and at most one more of each client");
 	}

@@ -260,12 +260,12 @@ FROM (VALUES
 	($$'/x', '{good}', NULL, 'ip', -1$$, '22023', 'cost')
 ) AS v(args, sqlstate, about);
 SELECT is_empty('SELECT * FROM pattyly.routes', 'no such route was made');
-SELECT throws_ok($$INSERT INTO pattyly.ip_list (network, action) VALUES ('10.0.0.0/8', 'block')$$, '23514', NULL,
-	'ip_list: an action other than allow and deny');
-SELECT throws_ok($$INSERT INTO pattyly.ip_list (network, action) VALUES (NULL, 'deny')$$, '23502', NULL,
-	'ip_list: no network');
-SELECT throws_ok($$INSERT INTO pattyly.ip_list (network, action) VALUES ('10.0.0.0/8', NULL)$$, '23502', NULL,
-	'ip_list: no action');
+SELECT refused($$INSERT INTO pattyly.ip_list (network, action) VALUES ('10.0.0.0/8', 'block')$$, '22023',
+	'unknown action');
+SELECT refused($$INSERT INTO pattyly.ip_list (network, action) VALUES (NULL, 'deny')$$, '22004',
+	'network');
+SELECT refused($$INSERT INTO pattyly.ip_list (network, action) VALUES ('10.0.0.0/8', NULL)$$, '22004',
+	'action');
 SELECT throws_ok($$INSERT INTO pattyly.ip_list (network, action) VALUES ('10.0.0.0/8', 'allow'), ('10.0.0.0/8', 'deny')$$,
 	'23505', NULL, 'ip_list: two words about one network');
 

@@ -55,6 +55,7 @@ INSERT INTO functions VALUES
 	('A', 'top_keys(text,integer)'),
 	('A', 'unblock_key(text,text)'),
 	('-', 'check_limit_row()'),
+	('-', 'check_list_row()'),
 	('-', 'check_route_row()'),
 	('-', 'config_changed()');
 CREATE TABLE relations (bundle text, name text, rights text);
