@@ -151,6 +151,8 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 	LimitUse	before;
 	uint32		tag = 0;
 
+	if (part->slot == 0)
+		part->word = part->locked_word = 0;
 	choose_spec(part);
 	part->use.a = part->use.b = 0;
 	part->log->n = part->log->dropped = 0;

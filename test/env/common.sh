@@ -42,9 +42,11 @@ run_exit_actions() {
 	exit "$status"
 }
 stop_tree() { # PID
-	local child
+	local child children
+	# Listed first: when the parent is gone they belong to init.
+	children=$(ps -o pid= --ppid "$1" 2>/dev/null)
 	kill "$1" 2>/dev/null
-	for child in $(ps -o pid= --ppid "$1" 2>/dev/null); do stop_tree "$child"; done
+	for child in $children; do stop_tree "$child"; done
 }
 at_exit() {
 	exit_actions=("$1" "${exit_actions[@]}")
