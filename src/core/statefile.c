@@ -29,6 +29,7 @@
 #include "common/file_perm.h"
 #include "core/compat.h"
 #include "core/statefile.h"
+#include "port/atomics.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
 
@@ -316,15 +317,20 @@ statefile_publish(StateFile *file, const char *path, StateFile *old)
 void
 statefile_save(StateFile *file, TimestampTz now)
 {
-	FileSeal   *seal = &header_of(file)->seal;
+	FileSeal	seal = {.saved_at = now, .sealed = 1};
 	char	   *base = (char *) header_of(file);
 
 	if (!file->durable)
 		return;
-	seal->saved_at = now;
-	seal->body_crc = crc_of(file->memory, file->size);
-	seal->sealed = 1;
-	seal->crc = crc_of(seal, offsetof(FileSeal, crc));
+	seal.body_crc = crc_of(file->memory, file->size);
+	seal.crc = crc_of(&seal, offsetof(FileSeal, crc));
+
+	/* The word that says so last, lest a kill in between leave a seal that does not hold. */
+	header_of(file)->seal.saved_at = seal.saved_at;
+	header_of(file)->seal.body_crc = seal.body_crc;
+	header_of(file)->seal.crc = seal.crc;
+	pg_write_barrier();
+	header_of(file)->seal.sealed = 1;
 	if (msync(base, file->size + STATEFILE_HEADER_SIZE, MS_SYNC) != 0)
 		ereport(LOG,
 				(errcode_for_file_access(),

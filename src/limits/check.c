@@ -241,6 +241,7 @@ work_on_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool re
 {
 	KeyChange	changes[LIMITS_PER_CALL];
 	int			n_changes = 0;
+	bool		only_looks = call->operation == LIMIT_CHECK && call->cost == 0;
 
 	catch_up_with_clock(parts, n, call);
 	for (int i = 0; i < n; i++)
@@ -255,7 +256,7 @@ work_on_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool re
 		fill_result(parts[i], call);
 		if (parts[i]->slot == 0)
 			continue;
-		if (parts[i]->changed || parts[i]->settled_anew)
+		if (parts[i]->changed || (parts[i]->settled_anew && !only_looks))
 		{
 			part_store(parts[i], keyslot_detail(&limit_store.keys, parts[i]->slot)->extra);
 			changes[n_changes++] = parts[i]->change;
@@ -295,7 +296,7 @@ run_parts(Part **parts, int n, LimitCall *call, const LimitKey *key, bool refuse
 
 /* Claims the counters again if a flood of other rules took them meanwhile. */
 static LimitStats *
-stats_of(const LimitRule *rule, int64 now_us)
+stats_of(const LimitRule *rule)
 {
 	LimitStats *stats = rule->stats;
 
@@ -303,8 +304,7 @@ stats_of(const LimitRule *rule, int64 now_us)
 		return NULL;
 	if (unlikely(pg_atomic_read_u64(&stats->owner) != rule->owner))
 		stats = unconstify(LimitRule *, rule)->stats = limit_stats_claim(rule->owner);
-	if (unlikely(now_us - (int64) pg_atomic_read_u64(&stats->used_us) > USECS_PER_MINUTE))
-		pg_atomic_write_u64(&stats->used_us, now_us);
+	limit_stats_touch(stats);
 	return stats;
 }
 
@@ -314,7 +314,7 @@ count_call(const LimitCall *call, const LimitResult *results, int n, bool all_al
 	for (int i = 0; i < n; i++)
 	{
 		const LimitResult *result = &results[i];
-		LimitStats *stats = stats_of(result->rule, call->now_us);
+		LimitStats *stats = stats_of(result->rule);
 
 		if (stats == NULL)
 			continue;

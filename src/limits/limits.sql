@@ -30,9 +30,9 @@ CREATE FUNCTION pattyly.check_limit_row() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_check_limit_row';
 REVOKE ALL ON FUNCTION pattyly.check_limit_row() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.check_limit_row() IS
-'Trigger of pattyly.limits: refuses a rule that overflows or makes no sense, and stamps updated_at.';
+'Trigger of pattyly.limits: refuses a rule that overflows or makes no sense, stamps updated_at, and gives the statistics of a dropped rule free.';
 
-CREATE TRIGGER check_row BEFORE INSERT OR UPDATE ON pattyly.limits
+CREATE TRIGGER check_row BEFORE INSERT OR UPDATE OR DELETE ON pattyly.limits
     FOR EACH ROW EXECUTE FUNCTION pattyly.check_limit_row();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE ON pattyly.limits
     FOR EACH ROW EXECUTE FUNCTION pattyly.config_changed();
@@ -211,7 +211,7 @@ COMMENT ON FUNCTION pattyly.read_limit_memory() IS 'Behind the view pattyly.limi
 
 CREATE VIEW pattyly.limit_memory AS SELECT * FROM pattyly.read_limit_memory();
 COMMENT ON VIEW pattyly.limit_memory IS
-'The shared table of keys, of all databases: capacity (pattyly.max_keys), used slots, evicted keys (evicted_live: those that still held units), fresh keys refused because every slot was blocked or exhausted, bytes of memory, keys restored at the last start, and when the state file was last sealed by a clean shutdown.';
+'The shared table of keys, of all databases: capacity (pattyly.max_keys), used slots, evicted keys (evicted_live: those that still held units), fresh keys refused because every slot was blocked or exhausted, bytes of memory, keys restored at the last start, and when the state file was last sealed as the server stopped.';
 
 REVOKE ALL ON FUNCTION
     pattyly.allow(text, text, integer),

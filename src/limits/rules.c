@@ -150,7 +150,7 @@ derive_identity(LimitRule *rule, const void *identity, size_t length)
 }
 
 static void
-identify_named(LimitRule *rule)
+derive_named_identity(LimitRule *rule)
 {
 	char		identity[LIMIT_NAME_SIZE + 1];
 
@@ -158,6 +158,12 @@ identify_named(LimitRule *rule)
 	identity[0] = 'n';
 	strlcpy(identity + 1, rule->name, LIMIT_NAME_SIZE);
 	derive_identity(rule, identity, strlen(identity));
+}
+
+static void
+identify_named(LimitRule *rule)
+{
+	derive_named_identity(rule);
 	rule->stats = limit_stats_claim(rule->owner);
 }
 
@@ -403,6 +409,20 @@ limit_rules_all(int *n)
 
 PATTYLY_FUNCTION(pattyly_check_limit_row);
 
+/* A rule that goes leaves its counters to others; should the DROP roll back, it still has them. */
+static void
+retire_rule(HeapTuple tuple, TupleDesc desc, Oid relid)
+{
+	LimitRule	rule = {.name = ""};
+	bool		isnull;
+	Datum		name = column(tuple, desc, COLUMN_NAME, &isnull);
+
+	limits_table.relid = relid;
+	text_to_cstring_buffer(DatumGetTextPP(name), rule.name, sizeof(rule.name));
+	derive_named_identity(&rule);
+	limit_stats_retire(rule.owner);
+}
+
 /* BEFORE trigger of pattyly.limits */
 Datum
 pattyly_check_limit_row(PG_FUNCTION_ARGS)
@@ -420,8 +440,14 @@ pattyly_check_limit_row(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("check_limit_row can only be called as a trigger"),
 				 errhint("It stands on pattyly.limits already.")));
-	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	desc = RelationGetDescr(trigger->tg_relation);
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+	{
+		if (limit_store.ready)
+			retire_rule(trigger->tg_trigtuple, desc, RelationGetRelid(trigger->tg_relation));
+		return PointerGetDatum(trigger->tg_trigtuple);
+	}
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	read_rule(&rule, tuple, desc);
 
 	/* A row that is inserted may come from a dump, and keeps its time. */

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/statefile.h"
@@ -105,9 +106,29 @@ limit_stats_claim(uint64 owner)
 
 	LWLockAcquire(limit_store.keys.lock, LW_EXCLUSIVE);
 	stats = find_or_take_stats(&limit_store, owner);
-	pg_atomic_write_u64(&stats->used_us, clock_from_timestamp(GetCurrentTimestamp()));
+	limit_stats_touch(stats);
 	LWLockRelease(limit_store.keys.lock);
 	return stats;
+}
+
+/* By the statement's time, never the frozen clock's: the order of use is that of the real world. */
+void
+limit_stats_touch(LimitStats *stats)
+{
+	uint64		now_us = clock_from_timestamp(GetCurrentStatementStartTimestamp());
+
+	if (now_us - pg_atomic_read_u64(&stats->used_us) > USECS_PER_MINUTE)
+		pg_atomic_write_u64(&stats->used_us, now_us);
+}
+
+void
+limit_stats_retire(uint64 owner)
+{
+	LWLockAcquire(limit_store.keys.lock, LW_EXCLUSIVE);
+	for (uint32 i = 0; i < limit_store.n_stats; i++)
+		if (pg_atomic_read_u64(&limit_store.stats[i].owner) == owner)
+			pg_atomic_write_u64(&limit_store.stats[i].used_us, 0);
+	LWLockRelease(limit_store.keys.lock);
 }
 
 /* ---- entries ---- */
@@ -290,6 +311,12 @@ open_store(void)
 		keytable_format(&limit_store.keys);
 	if (old.memory != NULL && old.size == store_size(old.capacity))
 		carry_over(&limit_store, &old);
+	else if (old.memory != NULL)
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("could not use the pattyly state file: its size does not fit its capacity"),
+				 errdetail("Counters start from zero."),
+				 errhint("Nothing needs to be done.")));
 	statefile_publish(&state_file, STATE_FILE, &old);
 	limit_store.secret = state_file.secret;
 	limit_store.saved_at = state_file.saved_at;

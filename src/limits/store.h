@@ -70,6 +70,12 @@ extern void limit_store_init(void);
 /* The counters of a rule, claimed when a backend reads the rule, and again when another rule took them. */
 extern LimitStats *limit_stats_claim(uint64 owner);
 
+/* The rule is being dropped: its counters are the first to be taken for another, unless it comes back. */
+extern void limit_stats_retire(uint64 owner);
+
+/* Keeps a rule's counters from being taken; now and then, when it counts. */
+extern void limit_stats_touch(LimitStats *stats);
+
 /* The spec an entry was last counted under; its entry is locked. */
 extern void limit_entry_spec(const KeyTable *table, KeySlot slot, uint32 word, LimitSpec *spec);
 
