@@ -13,6 +13,7 @@ typedef struct Pick
 {
 	const char *const *names;
 	int			n;
+	bool		any_case;
 	char	  **values;
 	int			depth;
 	int			wanted;			/* index of the member we are in, or -1 */
@@ -93,7 +94,9 @@ field_start(void *state, char *name, bool isnull)
 	pick->wanted = -1;
 	pick->value_start = pick->lexer->token_start;
 	for (int i = 0; i < pick->n; i++)
-		if (pg_strncasecmp(text, pick->names[i], length) == 0 && pick->names[i][length] == '\0')
+		if (strlen(pick->names[i]) == length &&
+			(pick->any_case ? pg_strncasecmp(text, pick->names[i], length) :
+			 strncmp(text, pick->names[i], length)) == 0)
 			pick->wanted = i;
 	COMPAT_JSON_GO_ON;
 }
@@ -137,11 +140,12 @@ parse(Pick *pick, const char *json)
 
 /* Most of the time goes into plain copies of strings; only an escape where it matters is worth them. */
 bool
-json_pick(const char *json, const char *const *names, int n, char **values)
+json_pick(const char *json, const char *const *names, int n, bool any_case, char **values)
 {
-	Pick		pick = {.names = names, .n = n, .values = values, .wanted = -1};
-	Pick		careful = {.names = names, .n = n, .values = values, .wanted = -1, .unescapes = true};
+	Pick		pick = {.names = names, .n = n, .any_case = any_case, .values = values, .wanted = -1};
+	Pick		careful = pick;
 
+	careful.unescapes = true;
 	if (!parse(&pick, json))
 	{
 		memset(values, 0, n * sizeof(char *));

@@ -8,11 +8,11 @@
 #define CORE_JSONPICK_H
 
 /*
- * values[i] becomes the text of the member names[i] (case does not matter), or
- * NULL when it is missing or is no scalar; of several, the last.  Returns false
+ * values[i] becomes the text of the member names[i], or NULL when it is missing or is no scalar; of several, the last.  Returns false
  * when the text is no JSON object.
  */
-extern bool json_pick(const char *json, const char *const *names, int n, char **values);
+extern bool json_pick(const char *json, const char *const *names, int n, bool any_case,
+					  char **values);
 
 /* The value of a custom setting; NULL when unset or empty, which mean the same. */
 extern const char *request_setting(const char *name);

@@ -111,7 +111,7 @@ true_load(KeyTable *table, KeySlot slot, int64 now_us, int64 *until_us)
 }
 
 /*
- * Looks at the heads of the queues from the given class on, a few at each call,
+ * Looks at the heads of the queues, a few at each call, where the last one ended,
  * and puts them where they belong.  Returns a drained entry, if it met one.
  */
 static KeySlot

@@ -230,31 +230,54 @@ keytable_unreserve(KeyTable *table)
 	}
 }
 
-/* Takes a reserved slot, or one from the free list, or that of the least loaded entry. */
+/* A reserved slot, or one from the free list, or that of the least loaded entry; in no queue any more. */
+static KeySlot
+next_slot(KeyTable *table, int64 now_us, int64 *load)
+{
+	if (table->n_reserved == 0)
+		return keyqueue_claim(table, now_us, load);
+	table->n_reserved--;
+	*load = table->reserved_load[table->n_reserved];
+	return table->reserved[table->n_reserved];
+}
+
+/*
+ * Empties a slot for new use.  Since it was chosen, others may have hit the key
+ * that is in it; one that is protected by now goes back and another is chosen.
+ */
 static KeySlot
 claim_slot(KeyTable *table, int64 now_us)
 {
 	KeySlot		slot;
-	KeySlot		extents;
 	int64		load;
-	uint32		word;
 
-	if (table->n_reserved == 0 && !keytable_reserve(table, 1, now_us))
-		return 0;
-	slot = table->reserved[--table->n_reserved];
-	load = table->reserved_load[table->n_reserved];
-	if (load > 0)
-		table->header->evicted_live++;
-	else if (load == 0)
-		table->header->evicted_drained++;
+	while ((slot = next_slot(table, now_us, &load)) != 0)
+	{
+		uint32		word = keyslot_lock(table, slot);
+		KeySlot		extents = (word & KEY_EXTENDED) ? keyslot_detail(table, slot)->extra : 0;
+		int64		until_us;
 
-	word = keyslot_lock(table, slot);
-	extents = (word & KEY_EXTENDED) ? keyslot_detail(table, slot)->extra : 0;
-	if (word & KEY_LIVE)
-		unlink_entry(table, slot);
-	keyslot_unlock(table, slot, 0);
-	keytable_free_extents(table, extents);
-	return slot;
+		if (word & KEY_LIVE)
+			load = table->load(table, slot, now_us, &until_us);
+		if (load == KEY_PROTECTED)
+		{
+			keyslot_unlock(table, slot, word);
+			keyqueue_push(table, slot, load);
+			continue;
+		}
+		keyslot_unlock(table, slot, 0);
+		if (word & KEY_LIVE)
+		{
+			unlink_entry(table, slot);
+			keytable_free_extents(table, extents);
+			if (load > 0)
+				table->header->evicted_live++;
+			else
+				table->header->evicted_drained++;
+		}
+		return slot;
+	}
+	return 0;
 }
 
 KeySlot
@@ -423,9 +446,9 @@ replay_journals(KeyTable *table)
 	}
 }
 
-/* Extra slots are kept when the entry that names them is; returns false when the chain is broken. */
+/* Whether the chain of extra slots that the entry names can be followed, and is its own. */
 static bool
-claim_extents(KeyTable *table, KeySlot owner)
+extents_are_sound(KeyTable *table, KeySlot owner)
 {
 	KeySlot		slot = keyslot_detail(table, owner)->extra;
 
@@ -447,7 +470,7 @@ static bool
 entry_is_sound(KeyTable *table, KeySlot slot, uint32 word,
 			   bool (*valid) (const KeyTable *table, KeySlot slot))
 {
-	if ((word & KEY_EXTENDED) && !claim_extents(table, slot))
+	if ((word & KEY_EXTENDED) && !extents_are_sound(table, slot))
 		return false;
 	return keytable_find_locked(table, keyslot_entry(table, slot)->hash) == 0 &&
 		valid(table, slot);

@@ -20,7 +20,7 @@
 typedef enum StateFileOrigin
 {
 	STATEFILE_NEW,				/* all zero */
-	STATEFILE_SAVED,			/* as a clean shutdown left it */
+	STATEFILE_SAVED,			/* as the server left it when it stopped */
 	STATEFILE_CRASHED			/* as killed processes left it */
 } StateFileOrigin;
 

@@ -54,6 +54,11 @@ administer_key(FunctionCallInfo fcinfo, LimitCall *call)
 	rule = limits_arg_rule(fcinfo, 0, limits_catch_up());
 	limits_arg_key(fcinfo, 1, &key);
 	limits_check(call, &key, &rule, 1, &result);
+	if (result.unknown)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no room for another rate limit key"),
+				 errhint("Raise pattyly.max_keys and restart the server, or deny the address in pattyly.ip_list.")));
 	return result.existed;
 }
 
@@ -169,6 +174,12 @@ read_key(KeySlot slot, const LimitRule *only, int64 now_us, TopKey *top)
 	if (!wanted)
 		return false;
 
+	top->rule = only != NULL ? only : limit_rule_by_owner(owner);
+	if (top->rule != NULL && top->rule->spec.max_hits > 0)
+	{
+		limit_convert(&spec, &top->rule->spec, &use, &log, now_us);
+		spec = top->rule->spec;
+	}
 	limit_settle(&spec, &use, &log, now_us);
 	top->used = limit_used(&spec, &use, &log, now_us);
 	top->remaining = top->blocked_until_us != 0 ? 0 : limit_remaining(&spec, &use, &log, now_us);
@@ -176,7 +187,6 @@ read_key(KeySlot slot, const LimitRule *only, int64 now_us, TopKey *top)
 	top->word = word;
 	if (top->used == 0 && top->blocked_until_us == 0)
 		return false;
-	top->rule = only != NULL ? only : limit_rule_by_owner(owner);
 	return top->rule != NULL || limit_owner_is_adhoc(owner, &spec);
 }
 

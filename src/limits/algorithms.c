@@ -347,9 +347,12 @@ log_reset(const LimitSpec *spec, const LimitLog *log, int64_t now_us)
 }
 
 static inline int64_t
-log_retry(const LimitSpec *spec, const LimitLog *log, int64_t cost)
+log_retry(const LimitSpec *spec, const LimitLog *log, int64_t now_us, int64_t cost)
 {
-	return log->at_us[log->n + cost - spec->max_hits - 1] + spec->per_us;
+	int64_t		first = log->n + cost - (int64_t) spec->max_hits - 1;
+
+	/* A cost that passes has nothing to wait for. */
+	return first < 0 ? now_us : log->at_us[first] + spec->per_us;
 }
 
 static void
@@ -536,7 +539,7 @@ limit_retry_us(const LimitSpec *spec, const LimitUse *use, const LimitLog *log, 
 		case LIMIT_SLIDING_WINDOW:
 			return sliding_retry(spec, use, cost);
 		case LIMIT_SLIDING_LOG:
-			return log_retry(spec, log, cost);
+			return log_retry(spec, log, now_us, cost);
 		case LIMIT_ALGORITHM_INVALID:
 			break;
 	}

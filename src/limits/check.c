@@ -148,7 +148,8 @@ administer_part(Part *part, const LimitCall *call)
 	LimitResult *result = part->result;
 	const LimitSpec *spec = &part->spec;
 
-	keytable_released(&limit_store.keys);
+	if (part->remaining == 0 || part->blocked_until_us != 0)
+		keytable_released(&limit_store.keys);
 	result->existed = part->slot != 0;
 	switch (call->operation)
 	{
@@ -177,7 +178,8 @@ administer_part(Part *part, const LimitCall *call)
 			clear_block(part);
 			break;
 	}
-	part->remaining = limit_remaining(spec, &part->use, part->log, call->now_us);
+	part->remaining = part->rule->spec.max_hits == 0 ? 0 :
+		limit_remaining(spec, &part->use, part->log, call->now_us);
 	part->passes = cost_fits(part, 1);
 }
 
@@ -186,6 +188,7 @@ fill_result(const Part *part, const LimitCall *call)
 {
 	LimitResult *result = part->result;
 	const LimitSpec *spec = &part->spec;
+	int64		capacity = limit_capacity(&part->rule->spec);
 	int64		wanted = call->operation == LIMIT_CHECK ? Max(call->cost, 1) : 1;
 	bool		was_blocked = part->blocked_until_us != 0 &&
 		(part->locked_word & ENTRY_BLOCKED) != 0;
@@ -196,16 +199,21 @@ fill_result(const Part *part, const LimitCall *call)
 	else if (was_blocked || call->operation == LIMIT_BLOCK)
 		result->reason = REASON_BLOCKED;
 	else
-		result->reason = wanted > limit_capacity(spec) ? REASON_COST : REASON_LIMITED;
+		result->reason = wanted > capacity ? REASON_COST : REASON_LIMITED;
 	result->remaining = part->blocked_until_us != 0 ? 0 : part->remaining;
 	if (call->allow_only)
 		return;
 	result->reset_us = Max(limit_reset_us(spec, &part->use, part->log, call->now_us),
 						   part->blocked_until_us);
-	if (call->with_next && result->remaining < limit_capacity(spec))
-		result->next_us = Max(limit_retry_us(spec, &part->use, part->log, call->now_us,
-											 result->remaining + 1), part->blocked_until_us);
-	if (result->reason != REASON_NONE && wanted <= limit_capacity(spec))
+	if (call->with_next)
+	{
+		result->next_us = part->blocked_until_us;
+		if (part->remaining < capacity)
+			result->next_us = Max(result->next_us,
+								  limit_retry_us(spec, &part->use, part->log, call->now_us,
+												 part->remaining + 1));
+	}
+	if (result->reason != REASON_NONE && wanted <= capacity)
 	{
 		result->retry_us = part->blocked_until_us;
 		if (wanted > part->remaining)
@@ -449,7 +457,7 @@ run_any(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, int
 	}
 	if (n_parts > 0 && !run_parts(parts, n_parts, call, key, !all_allowed))
 		return false;
-	if (call->operation == LIMIT_BLOCK)
+	if (call->operation == LIMIT_BLOCK || call->operation == LIMIT_UNBLOCK)
 		for (int i = 0; i < n_parts; i++)
 			limit_note_set(parts[i]->hash, call->note);
 	if (call->operation == LIMIT_CHECK && call->cost > 0)

@@ -50,7 +50,7 @@ StaticAssertDecl(sizeof(Network) == 18, "a Network is hashed as bytes");
 typedef struct NetworkLists
 {
 	bool		any;
-	bool		deny_any;
+	int64		deny_until_us;	/* the last row that denies expires then */
 	HTAB	   *networks;
 	bool		v4[33];			/* prefix lengths that occur */
 	bool		v6[129];
@@ -89,12 +89,13 @@ add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 	read_network(tuple, desc, &network);
 	value = heap_getattr(tuple, COLUMN_ACTION, desc, &isnull);
 	row->action = strcmp(TextDatumGetCString(value), "allow") == 0 ? LIST_ALLOW : LIST_DENY;
-	lists->deny_any |= row->action == LIST_DENY;
 	value = heap_getattr(tuple, COLUMN_LIMIT_NAME, desc, &isnull);
 	row->limit_name = isnull ? NULL : TextDatumGetCString(value);
 	value = heap_getattr(tuple, COLUMN_EXPIRES_AT, desc, &isnull);
 	row->expires_us = isnull || TIMESTAMP_IS_NOEND(DatumGetTimestampTz(value)) ? PG_INT64_MAX :
 		clock_from_timestamp(DatumGetTimestampTz(value));
+	if (row->action == LIST_DENY)
+		lists->deny_until_us = Max(lists->deny_until_us, row->expires_us);
 
 	entry = hash_search(lists->networks, &network, HASH_ENTER, &found);
 	row->next = found ? entry->rows : NULL;
@@ -137,9 +138,9 @@ limit_lists_any(void)
 }
 
 bool
-limit_lists_deny_any(void)
+limit_lists_deny_any(int64 now_us)
 {
-	return ((NetworkLists *) list_table.data)->deny_any;
+	return ((NetworkLists *) list_table.data)->deny_until_us > now_us;
 }
 
 /* Of one network, the row that names the limit is the more specific one. */

@@ -21,7 +21,7 @@ extern void limit_lists_catch_up(void);
 extern bool limit_lists_any(void);
 
 /* Whether some network is denied, so that an address that cannot be told might be. */
-extern bool limit_lists_deny_any(void);
+extern bool limit_lists_deny_any(int64 now_us);
 
 /*
  * What the most specific unexpired network says under this limit.  limit_name

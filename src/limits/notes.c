@@ -28,9 +28,10 @@ limit_note_set(SipHash hash, const char *reason)
 		if (note == NULL && other->hash.lo == 0 && other->hash.hi == 0)
 			note = other;
 	}
-	if (note == NULL)
+	if (note == NULL && reason != NULL)
 		note = &limit_store.notes[hash.lo % limit_store.n_notes];
-	memset(note, 0, sizeof(*note));
+	if (note != NULL)
+		memset(note, 0, sizeof(*note));
 	if (reason != NULL)
 	{
 		note->hash = hash;

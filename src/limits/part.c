@@ -88,7 +88,18 @@ parts_find(Part **parts, int n)
 
 /* ---- between entry and algorithm; the entry is locked ---- */
 
-/* The rule's spec, unless the entry goes on under the one before. */
+/*
+ * Whether the entry goes on under the spec it was counted under: there is no room
+ * for the storage that the new one wants, or the rule is 0 for now and what was
+ * used is kept for when it no longer is.
+ */
+static bool
+spec_is_put_off(const Part *part)
+{
+	return part->rule->spec.max_hits == 0 || (part->deferred && wants_other_extents(part));
+}
+
+/* The rule's spec, unless that is put off. */
 static void
 choose_spec(Part *part)
 {
@@ -96,7 +107,7 @@ choose_spec(Part *part)
 
 	part->spec = part->rule->spec;
 	part->tag = part->rule->tag;
-	if (tag != 0 && unlikely(part->deferred && wants_other_extents(part)))
+	if (tag != 0 && unlikely(spec_is_put_off(part)))
 	{
 		limit_entry_spec(&limit_store.keys, part->slot, part->locked_word, &part->spec);
 		part->tag = tag;
@@ -157,7 +168,7 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 	part->use.a = part->use.b = 0;
 	part->log->n = part->log->dropped = 0;
 	part->log->stepped_back = false;
-	part->changed = part->converted = part->foreign = false;
+	part->changed = part->converted = false;
 	part->blocked_until_us = 0;
 	if (part->slot != 0)
 	{
@@ -176,18 +187,10 @@ part_load(Part *part, const LimitKey *key, int64 now_us)
 			name_entry(part, key);
 			part->converted = true;
 		}
-		else if (unlikely(spec->max_hits == 0))
-			part->foreign = true;
 		else if (unlikely(tag != part->tag))
 			convert_use(part, now_us);
 		if (unlikely(part->word & ENTRY_BLOCKED))
 			load_block(part, now_us);
-	}
-	if (part->foreign)
-	{
-		part->settled_anew = false;
-		part->remaining = 0;
-		return;
 	}
 	before = part->use;
 	limit_settle(spec, &part->use, part->log, now_us);
@@ -203,7 +206,7 @@ part_store(Part *part, KeySlot extents)
 	const LimitSpec *spec = &part->spec;
 	KeyState   *spare = keyslot_spare_state(table, part->slot, part->locked_word);
 
-	if (spec->algorithm == LIMIT_SLIDING_LOG && !part->foreign)
+	if (spec->algorithm == LIMIT_SLIDING_LOG)
 		limit_entry_store_log(table, part->slot, part->locked_word, extents, part->log, spare);
 	else
 	{
@@ -212,7 +215,7 @@ part_store(Part *part, KeySlot extents)
 	}
 	part->change.slot = part->slot;
 	part->change.word = part->word ^ KEY_SECOND;
-	part->change.tag = part->foreign ? keyslot_entry(table, part->slot)->tag : part->tag;
+	part->change.tag = part->tag;
 	part->change.new_detail = part->converted;
 	part->change.room64 = spec->per_us;
 	part->change.room32 = spec->max_hits;
@@ -225,7 +228,7 @@ part_store(Part *part, KeySlot extents)
  * Gives an entry the extra storage its rule wants, or takes away what it no
  * longer wants, keeping what it has used.
  */
-static void
+static bool
 refit_extents(Part *part, const LimitKey *key, int64 now_us)
 {
 	KeyTable   *table = &limit_store.keys;
@@ -235,8 +238,10 @@ refit_extents(Part *part, const LimitKey *key, int64 now_us)
 
 	part->locked_word = pg_atomic_read_u32(&keyslot_entry(table, part->slot)->word);
 	if (!wants_other_extents(part))
-		return;
+		return true;
 	extents = keytable_claim_extents(table, part->slot, wanted, now_us);
+	if (wanted > 0 && extents == 0)
+		return false;
 
 	part->word = part->locked_word = keyslot_lock(table, part->slot);
 	part_load(part, key, now_us);
@@ -247,6 +252,7 @@ refit_extents(Part *part, const LimitKey *key, int64 now_us)
 	part_store(part, extents);
 	keytable_commit(table, &part->change, 1);
 	keytable_free_extents(table, old_extents);
+	return true;
 }
 
 /* Slots the part needs beyond what it has. */
@@ -270,6 +276,7 @@ find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 	KeyTable   *table = &limit_store.keys;
 	int			fresh = 0;
 	int			missing = 0;
+	bool		done = true;
 
 	keytable_keep_none(table);
 	for (int i = 0; i < n; i++)
@@ -293,15 +300,18 @@ find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 			parts[i]->deferred = true;
 		return fresh == 0;
 	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n && done; i++)
 	{
 		if (parts[i]->slot == 0 && parts[i]->makes_key)
+		{
 			parts[i]->slot = keytable_insert(table, parts[i]->hash, now_us);
+			done = parts[i]->slot != 0;
+		}
 		if (parts[i]->slot != 0)
-			refit_extents(parts[i], key, now_us);
+			done = refit_extents(parts[i], key, now_us);
 	}
 	keytable_unreserve(table);
-	return true;
+	return done;
 }
 
 bool

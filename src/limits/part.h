@@ -26,9 +26,8 @@ typedef struct Part
 	bool		settled_anew;
 	bool		makes_key;		/* when the key is not known */
 	bool		deferred;		/* no room for the storage that a changed rule wants */
-	LimitSpec	spec;			/* what counts: the rule's, or for want of room the entry's own */
+	LimitSpec	spec;			/* what counts: the rule's, or the entry's own while that is put off */
 	uint32		tag;			/* of spec */
-	bool		foreign;		/* the rule is 0 for now: what was used under the one before stays as it is */
 	bool		converted;		/* the rule is not the one the entry was counted under */
 	bool		passes;			/* under this limit alone */
 	int64		blocked_until_us;	/* 0: not blocked */

@@ -18,12 +18,12 @@ PATTYLY_FUNCTION(pattyly_client_ip);
 PATTYLY_FUNCTION(pattyly_client_key);
 
 static void
-pick_setting(const char *setting, const char *const *names, int n, char **values)
+pick_setting(const char *setting, const char *const *names, int n, bool any_case, char **values)
 {
 	const char *json = request_setting(setting);
 
 	memset(values, 0, n * sizeof(char *));
-	if (json != NULL && !json_pick(json, names, n, values))
+	if (json != NULL && !json_pick(json, names, n, any_case, values))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("%s is no JSON object", setting),
@@ -80,7 +80,7 @@ limit_peer_find(Peer *peer, const char *header, bool with_user)
 
 	memset(peer, 0, sizeof(*peer));
 	if (trusts_header() || header != NULL)
-		pick_setting("request.headers", names, header != NULL ? 2 : 1, values);
+		pick_setting("request.headers", names, header != NULL ? 2 : 1, true, values);
 
 	/* Asked for twice under one name, the last of the two has it. */
 	if (header != NULL && pg_strcasecmp(header, limits_client_ip_header) == 0)
@@ -95,7 +95,7 @@ limit_peer_find(Peer *peer, const char *header, bool with_user)
 		if (older != NULL)
 			peer->user = pstrdup(older);
 		else
-			pick_setting("request.jwt.claims", claims, 1, &peer->user);
+			pick_setting("request.jwt.claims", claims, 1, false, &peer->user);
 		if (peer->user != NULL && peer->user[0] == '\0')
 			peer->user = NULL;
 	}

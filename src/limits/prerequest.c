@@ -54,6 +54,18 @@ text_of_address(const Peer *peer)
 	return pstrdup(text);
 }
 
+/* A subject that reads like another kind of key (an address, header=value, ip|user) says that it is none. */
+static char *
+key_of_user(char *user)
+{
+	Network		network;
+
+	if (strchr(user, '|') || strchr(user, '=') || strncmp(user, "user:", 5) == 0 ||
+		network_parse(user, strlen(user), &network))
+		return psprintf("user:%s", user);
+	return user;
+}
+
 /* Parts of a key are joined so that no two callers can make the same one. */
 static char *
 key_of_request(const LimitRoute *route, const Peer *peer)
@@ -64,7 +76,7 @@ key_of_request(const LimitRoute *route, const Peer *peer)
 			break;
 		case ROUTE_BY_USER:
 			if (peer->user != NULL)
-				return peer->user;
+				return key_of_user(peer->user);
 			break;
 		case ROUTE_BY_IP_AND_USER:
 			if (peer->user != NULL)
@@ -191,7 +203,7 @@ raise_for_postgrest(const LimitResult *results, int n, const LimitResult *refusa
 	append_refusal_headers(&detail, results, n, retry_after_s, now_us);
 	appendStringInfoChar(&detail, '}');
 
-	/* An everyday answer, not a fault: it need not fill the log. */
+	/* An everyday answer, not a fault: the statement need not stand in the log as well. */
 	ereport(ERROR,
 			(errcode(ERRCODE_POSTGREST),
 			 errhidestmt(true),
@@ -298,7 +310,7 @@ pattyly_pre_request(PG_FUNCTION_ARGS)
 	limit_peer_find(&peer, route != NULL ? route->header : NULL,
 					route != NULL && (route->keyed_by == ROUTE_BY_USER ||
 									  route->keyed_by == ROUTE_BY_IP_AND_USER));
-	if (limit_lists_deny_any())
+	if (limit_lists_deny_any(clock_now_us()))
 		require_address(&peer);
 	if (route != NULL)
 		consume_route(route, &peer);

@@ -362,7 +362,7 @@ limit_store_init(void)
 {
 	DefineCustomIntVariable("pattyly.max_keys",
 							"Keys that the rate limiter remembers at most.",
-							"Each takes at most 128 bytes of memory and of disk.",
+							"Each takes about 126 bytes of memory and of disk.",
 							&max_keys,
 							200000, 100, 100000000,
 							PGC_POSTMASTER,
