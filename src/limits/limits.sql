@@ -201,7 +201,7 @@ COMMENT ON FUNCTION pattyly.read_limit_stats() IS 'Behind the view pattyly.limit
 
 CREATE VIEW pattyly.limit_stats AS SELECT * FROM pattyly.read_limit_stats();
 COMMENT ON VIEW pattyly.limit_stats IS
-'Per rule, since the state file was made: calls allowed; calls denied (blocked ones included); calls shadow mode let pass that enforce would have denied; allowed calls that left at most a fifth of the units (near); calls denied because the key was blocked; keys in memory now; last denial.';
+'Per rule, since the state file was made: calls allowed; calls denied (to blocked keys and denied networks too); calls shadow mode let pass that enforce would have denied; allowed calls that left at most a fifth of the units (near); calls denied because the key was blocked; keys in memory now; last denial.';
 
 CREATE FUNCTION pattyly.read_limit_memory()
     RETURNS TABLE (capacity bigint, used bigint, evicted bigint, evicted_live bigint, refused bigint, bytes bigint,

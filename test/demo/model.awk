@@ -1,6 +1,6 @@
 # The same day without a database: what pattyly ought to say about access.log.gz, worked out from the text of the log
 # alone. Fixed windows that open at a key's first hit; of two limits both are used or none,
-# and a refusal counts for each that has no room. "run --check" compares.
+# and a refusal counts for each that has no room, a denied network's for all. "run --check" compares.
 BEGIN {
 	max["contact"] = 3; max["register"] = 5; max["login"] = 10; max["forgot-password"] = 3; max["custom"] = 5
 	max["product"] = 5; max["api"] = 100; max["crawl"] = 100
@@ -24,7 +24,11 @@ $6 ~ /^"(GET|HEAD|POST)$/ {
 	else { route = "*"; n = split("api crawl", limits, " ") }
 	requests[route]++; refused[route] += 0
 	if (key == "203.0.113.10") { allowed++; next }
-	if (key ~ /^203\.0\.113\./) { denied++; refused[route]++; next }
+	if (key ~ /^203\.0\.113\./) {
+		denied++; refused[route]++
+		for (i = 1; i <= n; i++) counted[limits[i]]++
+		next
+	}
 	full = ""
 	for (i = 1; i <= n; i++) {
 		k = opened(limits[i])
