@@ -1,4 +1,4 @@
-/* link: src/limits/algorithms.c */
+/* link: src/limits/algorithms.c src/limits/spec.c */
 /*
  * algorithms.c
  *		One key through any sequence of calls, limits and clocks: what every answer

@@ -1,4 +1,4 @@
-/* link: src/limits/algorithms.c */
+/* link: src/limits/algorithms.c src/limits/spec.c */
 /*
  * algorithms.c
  *		What the five algorithms share: names, which specs make sense, a state of

@@ -1,4 +1,4 @@
-/* link: src/limits/algorithms.c */
+/* link: src/limits/algorithms.c src/limits/spec.c */
 /*
  * bounds.c
  *		How much an adversary gets out of each algorithm, at once and in a window:

@@ -1,4 +1,4 @@
-/* link: src/limits/algorithms.c */
+/* link: src/limits/algorithms.c src/limits/spec.c */
 /*
  * clock.c
  *		A clock that steps back: it gives nothing, and it locks nobody out for

@@ -1,4 +1,4 @@
-/* link: src/limits/algorithms.c */
+/* link: src/limits/algorithms.c src/limits/spec.c */
 /*
  * gcra.c
  *		gcra against a token bucket in exact fractions, and the moments it names.

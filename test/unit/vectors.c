@@ -1,4 +1,4 @@
-/* link: src/limits/algorithms.c */
+/* link: src/limits/algorithms.c src/limits/spec.c */
 /*
  * vectors.c
  *		Replays test/vectors/limits.json: what published limiters answer, call by
