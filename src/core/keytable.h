@@ -55,6 +55,8 @@ extern KeySlot keytable_insert(KeyTable *table, SipHash hash, int64 now_us);
  * had before is then to be freed.  keytable_extents() counts those it has.
  */
 extern KeySlot keytable_claim_extents(KeyTable *table, KeySlot owner, int n, int64 now_us);
+extern void keytable_free_extents(KeyTable *table, KeySlot first_extent);
+extern int	keytable_extents(const KeyTable *table, KeySlot slot);
 
 /*
  * Claims n slots ahead, which the inserts and extents that follow take, or none.
@@ -72,9 +74,6 @@ extern void keytable_released(const KeyTable *table);
 
 /* Counts a key that found no room; table lock held. */
 extern void keytable_count_refused(KeyTable *table);
-
-extern void keytable_free_extents(KeyTable *table, KeySlot first_extent);
-extern int	keytable_extents(const KeyTable *table, KeySlot slot);
 
 /* The i-th number of an entry's extra storage. */
 extern int64 *keytable_cell(const KeyTable *table, KeySlot first_extent, int i);

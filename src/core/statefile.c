@@ -228,7 +228,7 @@ describe(StateFile *file, char *base, Size size)
 	file->capacity = header->identity.capacity;
 	file->secret = header->identity.secret;
 	file->saved_at = header->seal.saved_at;
-	file->origin = header->seal.sealed ? STATEFILE_SAVED : STATEFILE_CRASHED;
+	file->is_new = false;
 	file->durable = true;
 }
 
@@ -288,7 +288,7 @@ statefile_open(StateFile *file, const char *path, uint32 format, uint32 capacity
 	file->memory = base + STATEFILE_HEADER_SIZE;
 	file->size = size;
 	file->capacity = capacity;
-	file->origin = STATEFILE_NEW;
+	file->is_new = true;
 	file->published = false;
 	file->saved_at = old->saved_at;
 	write_identity(file, format, old);

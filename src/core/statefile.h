@@ -17,20 +17,13 @@
 /* The header has a page of its own; the room's memory follows it, aligned to a page. */
 #define STATEFILE_HEADER_SIZE	4096
 
-typedef enum StateFileOrigin
-{
-	STATEFILE_NEW,				/* all zero */
-	STATEFILE_SAVED,			/* as the server left it when it stopped */
-	STATEFILE_CRASHED			/* as killed processes left it */
-} StateFileOrigin;
-
 typedef struct StateFile
 {
 	char	   *memory;			/* size bytes, shared */
 	Size		size;
 	uint32		capacity;
 	SipHash		secret;			/* random, the file's own, for keyed hashes */
-	StateFileOrigin origin;
+	bool		is_new;			/* all zero; else as a stop or a crash left it */
 	bool		durable;		/* false: plain memory, no file could be made */
 	bool		published;		/* stands under its own name */
 	TimestampTz saved_at;		/* of the last clean shutdown, 0 when none */

@@ -15,7 +15,7 @@
 /* A backend runs one call at a time; a log is too big for every stack frame. */
 static LimitLog logs[LIMITS_PER_CALL];
 
-SipHash
+static SipHash
 limit_key_hash(const LimitRule *rule, const LimitKey *key)
 {
 	return siphash_1_3(rule->secret, key->text, key->length);

@@ -78,6 +78,4 @@ extern bool limits_reset_slot(const LimitRule *rule, KeySlot slot, int64 now_us)
 /* The one to report: the refused one to wait longest for, else the one with least left. */
 extern const LimitResult *limits_tightest(const LimitResult *results, int n);
 
-extern SipHash limit_key_hash(const LimitRule *rule, const LimitKey *key);
-
 #endif							/* LIMITS_CHECK_H */

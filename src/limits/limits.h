@@ -40,9 +40,6 @@ extern void limit_routes_init(void);
  */
 extern bool limits_ready(void);
 
-/* The key table is full of keys that must stay: an error, or a return to allow. */
-extern void limits_table_full(void);
-
 /* Takes in committed changes of rules and lists, once per SQL call. */
 extern uint64 limits_catch_up(void);
 

@@ -306,6 +306,8 @@ find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 		{
 			parts[i]->slot = keytable_insert(table, parts[i]->hash, now_us);
 			done = parts[i]->slot != 0;
+			if (done)
+				keytable_keep(table, parts[i]->slot);
 		}
 		if (parts[i]->slot != 0)
 			done = refit_extents(parts[i], key, now_us);

@@ -159,7 +159,8 @@ limits_ready(void)
 			 errhint("Add pattyly to shared_preload_libraries and restart the server.")));
 }
 
-void
+/* The key table is full of keys that must stay: an error, or a return to allow. */
+static void
 limits_table_full(void)
 {
 	if (on_limiter_failure == FAILURE_ALLOW)

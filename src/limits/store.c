@@ -307,7 +307,7 @@ open_store(void)
 
 	statefile_open(&state_file, STATE_FILE, STATE_FORMAT, max_keys, store_size(max_keys), &old);
 	attach_store(&limit_store, state_file.memory, max_keys);
-	if (state_file.origin == STATEFILE_NEW)
+	if (state_file.is_new)
 		keytable_format(&limit_store.keys);
 	if (old.memory != NULL && old.size == store_size(old.capacity))
 		carry_over(&limit_store, &old);
