@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/fault.h"
@@ -25,5 +26,6 @@ _PG_init(void)
 	clock_init();
 	fault_init();
 	limits_init();
+	access_init();
 	MarkGUCPrefixReserved("pattyly");
 }

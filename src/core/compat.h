@@ -53,6 +53,11 @@
 #define guc_free(pointer) free(pointer)
 #endif
 
+/* Until 15 the settings are an array in the order of their names; since 16 a hash table. */
+#if PG_VERSION_NUM < 160000
+#define COMPAT_SETTINGS_IN_ORDER
+#endif
+
 /* 18 put this before the declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn __attribute__((noreturn))
@@ -89,6 +94,31 @@ typedef void CompatJsonAnswer;
 #else
 #define compat_decode_datetime(field, ftype, nf, dtype, tm, fsec, tz) \
 	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
+#endif
+
+/* 18 took away the last argument, which says that the executor runs once. */
+#if PG_VERSION_NUM >= 180000
+#define compat_executor_run(desc, limit) ExecutorRun(desc, ForwardScanDirection, limit)
+#else
+#define compat_executor_run(desc, limit) ExecutorRun(desc, ForwardScanDirection, limit, true)
+#endif
+
+/* 16 has one function for the owner of any object. */
+#if PG_VERSION_NUM >= 160000
+#define compat_is_table_owner(relid, role) object_ownercheck(RelationRelationId, relid, role)
+#define compat_may_execute(function, role) \
+	(object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#else
+#define compat_is_table_owner(relid, role) pg_class_ownercheck(relid, role)
+#define compat_may_execute(function, role) \
+	(pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#endif
+
+/* How many elements an array expression has; 17 asks the statistics, too. */
+#if PG_VERSION_NUM >= 170000
+#define compat_array_length(root, expression) estimate_array_length(root, expression)
+#else
+#define compat_array_length(root, expression) estimate_array_length(expression)
 #endif
 
 #endif							/* CORE_COMPAT_H */

@@ -1,0 +1,232 @@
+/*
+ * ownerquery.c
+ *		See ownerquery.h.
+ */
+#include "postgres.h"
+
+#include "access/condition.h"
+#include "access/ownerquery.h"
+#include "access/xact.h"
+#include "core/compat.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+static OwnerQuery *planned;
+
+/* Plans that are not good any more, but may be running. */
+static MemoryContext retired;
+
+void
+ownerquery_forget(OwnerQuery *query)
+{
+	OwnerQuery **link = &planned;
+
+	if (query->plan == NULL)
+		return;
+	while (*link != query)
+		link = &(*link)->next;
+	*link = query->next;
+	query->plan = NULL;
+	MemoryContextSetParent(query->context, retired);
+	query->context = NULL;
+}
+
+static void
+forget_plans_of(Datum arg, Oid relid)
+{
+	OwnerQuery *next;
+
+	for (OwnerQuery *query = planned; query != NULL; query = next)
+	{
+		next = query->next;
+		if (relid == InvalidOid || list_member_oid(query->plan->relationOids, relid))
+			ownerquery_forget(query);
+	}
+}
+
+/* Another definition of whatever a plan can be made of: rare enough to forget them all. */
+static void
+forget_all_plans(Datum arg, int cacheid, uint32 hash)
+{
+	forget_plans_of(arg, InvalidOid);
+}
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
+		event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_PARALLEL_ABORT)
+		MemoryContextDeleteChildren(retired);
+}
+
+void
+ownerquery_init(void)
+{
+	static const int caches[] = {PROCOID, TYPEOID, NAMESPACEOID, OPEROID, AMOPOPID, AUTHOID, AUTHMEMMEMROLE};
+
+	retired = AllocSetContextCreate(TopMemoryContext, "pattyly retired plans", ALLOCSET_SMALL_SIZES);
+	CacheRegisterRelcacheCallback(forget_plans_of, (Datum) 0);
+	for (int i = 0; i < lengthof(caches); i++)
+		CacheRegisterSyscacheCallback(caches[i], forget_all_plans, (Datum) 0);
+	RegisterXactCallback(end_of_transaction, NULL);
+}
+
+/* ---- the plan ---- */
+
+static PlannedStmt *
+make_plan(OwnerQuery *query)
+{
+	RawStmt    *raw = linitial_node(RawStmt, pg_parse_query(query->text));
+	List	   *rewritten = pg_analyze_and_rewrite_fixedparams(raw, query->text, query->types,
+															   query->n_params, NULL);
+
+	return pg_plan_query(linitial_node(Query, rewritten), query->text, 0, NULL);
+}
+
+/* As the owner, and with names found in pg_catalog only, whatever the caller's search_path. */
+static void
+plan(OwnerQuery *query)
+{
+	int			nest_level = condition_begin_search_path();
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly plan",
+												  ALLOCSET_DEFAULT_SIZES);
+	PlannedStmt *made = make_plan(query);
+	MemoryContext before = MemoryContextSwitchTo(context);
+
+	query->plan = copyObject(made);
+	MemoryContextSwitchTo(before);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	query->context = context;
+	query->next = planned;
+	planned = query;
+	condition_end_search_path(nest_level);
+}
+
+static void
+lock_relations(const PlannedStmt *plan)
+{
+	ListCell   *cell;
+
+	foreach(cell, plan->rtable)
+	{
+		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+		if (OidIsValid(rte->relid))
+			LockRelationOid(rte->relid, rte->rellockmode);
+	}
+}
+
+/* A plan that is good now: to wait for a lock is to hear of changes. */
+static PlannedStmt *
+ready_plan(OwnerQuery *query)
+{
+	for (;;)
+	{
+		PlannedStmt *candidate;
+
+		if (query->plan == NULL)
+			plan(query);
+		candidate = query->plan;
+		lock_relations(candidate);
+		if (candidate == query->plan)
+			return candidate;
+	}
+}
+
+/* ---- a run ---- */
+
+typedef struct RowReceiver
+{
+	DestReceiver pub;
+	OwnerQueryRow row;
+	void	   *arg;
+} RowReceiver;
+
+static bool
+receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+	bool		isnull;
+	Datum		value = slot_getattr(slot, 1, &isnull);
+
+	return receiver->row(value, isnull, receiver->arg);
+}
+
+static void
+begin_receiving(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+}
+
+static void
+end_receiving(DestReceiver *self)
+{
+}
+
+static ParamListInfo
+make_params(const OwnerQuery *query, const Datum *values)
+{
+	ParamListInfo params = makeParamList(query->n_params);
+
+	for (int i = 0; i < query->n_params; i++)
+	{
+		params->params[i].value = values[i];
+		params->params[i].isnull = false;
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].ptype = query->types[i];
+	}
+	return params;
+}
+
+static void
+execute(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 limit,
+		RowReceiver *receiver)
+{
+	QueryDesc  *desc = CreateQueryDesc(plan, query->text, GetActiveSnapshot(), InvalidSnapshot,
+									   &receiver->pub, make_params(query, params), NULL, 0);
+
+	ExecutorStart(desc, 0);
+	compat_executor_run(desc, limit);
+	ExecutorFinish(desc);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+}
+
+/*
+ * When it fails, the end of the (sub)transaction restores who we are, as after a
+ * failed check of referential integrity.
+ */
+void
+ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryRow row, void *arg)
+{
+	RowReceiver receiver = {
+		.pub = {receive, begin_receiving, end_receiving, end_receiving, DestNone},
+		.row = row,
+		.arg = arg
+	};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly owner's query",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(context);
+	bool		own_snapshot = !ActiveSnapshotSet();
+	Oid			user;
+	int			security;
+
+	check_stack_depth();
+	if (own_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(query->owner, security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	execute(ready_plan(query), query, params, limit, &receiver);
+	SetUserIdAndSecContext(user, security);
+	if (own_snapshot)
+		PopActiveSnapshot();
+	MemoryContextSwitchTo(before);
+	MemoryContextDelete(context);
+}

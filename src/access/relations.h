@@ -1,0 +1,53 @@
+/*
+ * relations.h
+ *		Who may see what: named relations between a subject (the caller) and
+ *		objects, kept in a table of the application, as pattyly.relations tells.
+ *
+ * Pointers to relations are good until the end of the transaction, or until
+ * relations_epoch() gives another number, whichever comes first is safe to use.
+ */
+#ifndef ACCESS_RELATIONS_H
+#define ACCESS_RELATIONS_H
+
+#include "access/ownerquery.h"
+
+typedef enum KeyKind
+{
+	KEY_UUID,
+	KEY_BIGINT,					/* smallint and integer columns, too */
+	KEY_TEXT					/* compared byte by byte */
+} KeyKind;
+
+typedef struct AccessRelation
+{
+	char		name[NAMEDATALEN];
+	Oid			assignments;
+	Oid			owner;			/* whose rights the queries have */
+	AttrNumber	subject_column;
+	KeyKind		subject_kind;
+	KeyKind		object_kind;
+	bool		include_self;
+	bool		is_unsteady;	/* see condition_is_unsteady() */
+	OwnerQuery	probe;			/* subject, object: a row when assigned */
+	OwnerQuery	fetch;			/* subject: the objects */
+	struct AccessRelation *next;
+	MemoryContext context;
+} AccessRelation;
+
+extern void relations_init(void);
+
+/* Grows whenever what was found before may be another now, and with every transaction. */
+extern uint64 relations_epoch(void);
+
+/* The relation of that name, ready to be read, or the error that says why it cannot be. */
+extern AccessRelation *relation_get(const char *name, int length);
+
+/* The same, NULL when it cannot be: for the planner, which does not complain. */
+extern AccessRelation *relation_find(const char *name, int length);
+
+/* The type in which keys of a kind are handed over. */
+extern Oid	key_kind_type(KeyKind kind);
+
+extern const char *key_kind_name(KeyKind kind);
+
+#endif							/* ACCESS_RELATIONS_H */

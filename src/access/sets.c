@@ -1,0 +1,524 @@
+/*
+ * sets.c
+ *		See sets.h.
+ *
+ * A set holds for a moment: the claims, the role and the data that a statement
+ * sees.  Two statements see the same data when their snapshots have the same
+ * fields and no subtransaction of ours has been rolled back in between, for that
+ * takes back rows without another snapshot to show for it; the end of the
+ * transaction ends all sets.  Whoever holds a set checks the moment at every call:
+ * a call site outlives its statement (in a loop of PL/pgSQL, for one).
+ *
+ * A relation whose filter reads more than the data, a setting say, has its sets
+ * shared by no other call site.
+ */
+#include "postgres.h"
+
+#include "access/claims.h"
+#include "access/sets.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "core/compat.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/uuid.h"
+
+/*
+ * How many objects are looked up one by one before the others are fetched, and how
+ * many are fetched then at most.  Who has more is a big subject: a lookup costs
+ * about as much as fetching 50 keys, so it pays to go on with lookups for longer.
+ */
+#define PROBES_AT_FIRST		8
+#define SMALL_SET			1000
+#define PROBES_OF_A_BIG_SET	500
+
+/* Statements that run at the same time, such as cursors, have sets of their own. */
+#define MAX_SETS			16
+
+typedef struct Moment
+{
+	uint64		claims;
+	uint64		undone;			/* subtransactions rolled back in this transaction */
+	Oid			role;
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32		xcnt;
+	int32		subxcnt;
+	CommandId	curcid;
+	bool		suboverflowed;
+	bool		in_recovery;
+} Moment;
+
+typedef struct Key
+{
+	const char *bytes;
+	uint32		length;
+} Key;
+
+typedef struct KeyEntry
+{
+	Key			key;
+	uint32		hash;
+	char		status;
+} KeyEntry;
+
+static inline uint32
+hash_key(Key key)
+{
+	return hash_bytes((const unsigned char *) key.bytes, key.length);
+}
+
+static inline bool
+keys_equal(Key a, Key b)
+{
+	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
+}
+
+#define SH_PREFIX keyset
+#define SH_ELEMENT_TYPE KeyEntry
+#define SH_KEY_TYPE Key
+#define SH_KEY key
+#define SH_SCOPE static inline
+#define SH_STORE_HASH
+#define SH_GET_HASH(table, entry) (entry)->hash
+#define SH_HASH_KEY(table, key) hash_key(key)
+#define SH_EQUAL(table, a, b) keys_equal(a, b)
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct AccessSet
+{
+	uint64		serial;			/* another whenever this is another set */
+	Moment		moment;
+	AccessRelation *relation;	/* NULL: not in use */
+	uint64		epoch;
+	const AccessSite *site;		/* the only one that may use it; NULL: any */
+	uint64		last_used;
+	int			probes;
+	bool		is_big;			/* more than SMALL_SET */
+	bool		complete;
+	MemoryContext context;		/* of the keys */
+	keyset_hash *keys;
+};
+
+static AccessSet sets[MAX_SETS];
+static MemoryContext sets_context;
+static uint64 serials;
+static uint64 uses;
+static uint64 undone;
+
+/* ---- moments ---- */
+
+static inline void
+note_moment(Moment *moment)
+{
+	Snapshot	snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() : GetTransactionSnapshot();
+
+	moment->claims = claims_version();
+	moment->undone = undone;
+	moment->role = GetUserId();
+	moment->xmin = snapshot->xmin;
+	moment->xmax = snapshot->xmax;
+	moment->xcnt = snapshot->xcnt;
+	moment->subxcnt = snapshot->subxcnt;
+	moment->curcid = snapshot->curcid;
+	moment->suboverflowed = snapshot->suboverflowed;
+	moment->in_recovery = snapshot->takenDuringRecovery;
+}
+
+static inline bool
+same_moment(const Moment *a, const Moment *b)
+{
+	return a->claims == b->claims && a->undone == b->undone && a->role == b->role &&
+		a->xmin == b->xmin && a->xmax == b->xmax && a->xcnt == b->xcnt &&
+		a->subxcnt == b->subxcnt && a->curcid == b->curcid &&
+		a->suboverflowed == b->suboverflowed && a->in_recovery == b->in_recovery;
+}
+
+static void
+end_of_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		undone++;
+}
+
+static void
+drop_set(AccessSet *set)
+{
+	if (set->context != NULL)
+		MemoryContextDelete(set->context);
+	memset(set, 0, sizeof(*set));
+}
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
+		event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_PARALLEL_ABORT)
+		for (int i = 0; i < MAX_SETS; i++)
+			drop_set(&sets[i]);
+}
+
+void
+sets_init(void)
+{
+	sets_context = AllocSetContextCreate(TopMemoryContext, "pattyly access sets",
+										 ALLOCSET_SMALL_SIZES);
+	RegisterXactCallback(end_of_transaction, NULL);
+	RegisterSubXactCallback(end_of_subtransaction, NULL);
+}
+
+/* ---- finding the set ---- */
+
+static AccessSet *
+find_set(const AccessRelation *relation, const Moment *moment, const AccessSite *site)
+{
+	for (int i = 0; i < MAX_SETS; i++)
+		if (sets[i].relation == relation && sets[i].epoch == relations_epoch() &&
+			sets[i].site == (relation->is_unsteady ? site : NULL) &&
+			same_moment(&sets[i].moment, moment))
+			return &sets[i];
+	return NULL;
+}
+
+static AccessSet *
+least_used(void)
+{
+	AccessSet  *oldest = &sets[0];
+
+	for (int i = 1; i < MAX_SETS; i++)
+		if (sets[i].last_used < oldest->last_used)
+			oldest = &sets[i];
+	return oldest;
+}
+
+static AccessSet *
+new_set(AccessRelation *relation, const Moment *moment, const AccessSite *site)
+{
+	AccessSet  *set = least_used();
+
+	drop_set(set);
+	set->serial = ++serials;
+	set->moment = *moment;
+	set->relation = relation;
+	set->epoch = relations_epoch();
+	set->site = relation->is_unsteady ? site : NULL;
+	return set;
+}
+
+static inline bool
+is_current(const AccessSite *site, const Moment *moment, const char *name, int name_length)
+{
+	return site->set != NULL && site->epoch == relations_epoch() &&
+		site->serial == site->set->serial && same_moment(&site->set->moment, moment) &&
+		site->name_length == name_length && memcmp(site->name, name, name_length) == 0;
+}
+
+AccessSet *
+access_set(AccessSite *site, const char *name, int name_length)
+{
+	Moment		moment;
+	AccessRelation *relation;
+	AccessSet  *set;
+
+	note_moment(&moment);
+	if (likely(is_current(site, &moment, name, name_length)))
+		return site->set;
+
+	/* A set that nobody but this site may use ends with its moment. */
+	relation = relation_get(name, name_length);
+	set = find_set(relation, &moment, site);
+	if (set == NULL || (set->site != NULL && site->set != set))
+		set = new_set(relation, &moment, site);
+	set->last_used = ++uses;
+	site->set = set;
+	site->serial = set->serial;
+	site->epoch = relations_epoch();
+	site->name_length = name_length;
+	memcpy(site->name, name, name_length);
+	return set;
+}
+
+AccessRelation *
+access_set_relation(const AccessSet *set)
+{
+	return set->relation;
+}
+
+int64
+access_set_known_size(const AccessSet *set)
+{
+	return set->complete ? (int64) set->keys->members : -1;
+}
+
+/* ---- keys ---- */
+
+/* The bytes that stand for a key; small keys by value stand in the caller's buffer. */
+static inline Key
+key_of(KeyKind kind, Datum value, int64 *buffer)
+{
+	Key			key;
+
+	switch (kind)
+	{
+		case KEY_UUID:
+			key.bytes = (const char *) DatumGetUUIDP(value);
+			key.length = UUID_LEN;
+			break;
+		case KEY_BIGINT:
+			*buffer = DatumGetInt64(value);
+			key.bytes = (const char *) buffer;
+			key.length = sizeof(int64);
+			break;
+		default:
+			key.bytes = VARDATA_ANY(DatumGetPointer(value));
+			key.length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
+			break;
+	}
+	return key;
+}
+
+static Datum
+datum_of(KeyKind kind, Key key)
+{
+	int64		number;
+
+	switch (kind)
+	{
+		case KEY_UUID:
+			return PointerGetDatum(key.bytes);
+		case KEY_BIGINT:
+			memcpy(&number, key.bytes, sizeof(number));
+			return Int64GetDatum(number);
+		default:
+			return PointerGetDatum(cstring_to_text_with_len(key.bytes, key.length));
+	}
+}
+
+/* Who asks, as a key of that kind; false when nobody does. */
+static bool
+subject(KeyKind kind, Datum *value)
+{
+	const char *sub;
+
+	if (kind == KEY_UUID)
+	{
+		const pg_uuid_t *uid = claims_uid();
+
+		*value = PointerGetDatum(uid);
+		return uid != NULL;
+	}
+	sub = claims_sub();
+	if (sub == NULL)
+		return false;
+	*value = kind == KEY_TEXT ? CStringGetTextDatum(sub) :
+		DirectFunctionCall1(int8in, CStringGetDatum(sub));
+	return true;
+}
+
+static bool
+is_self(const AccessRelation *relation, Datum self, Datum value)
+{
+	int64		a;
+	int64		b;
+
+	return relation->include_self &&
+		keys_equal(key_of(relation->object_kind, self, &a), key_of(relation->object_kind, value, &b));
+}
+
+/* ---- fetching ---- */
+
+typedef struct Fetch
+{
+	KeyKind		kind;
+	MemoryContext context;
+	keyset_hash *keys;
+	uint64		seen;
+} Fetch;
+
+static void
+add_key(Fetch *fetch, Datum value)
+{
+	int64		buffer;
+	Key			key = key_of(fetch->kind, value, &buffer);
+	bool		found;
+	KeyEntry   *entry = keyset_insert(fetch->keys, key, &found);
+
+	if (found)
+		return;
+	entry->key.bytes = memcpy(MemoryContextAlloc(fetch->context, key.length), key.bytes, key.length);
+}
+
+static bool
+take_row(Datum value, bool isnull, void *arg)
+{
+	Fetch	   *fetch = arg;
+
+	fetch->seen++;
+	if (!isnull)
+		add_key(fetch, fetch->kind == KEY_TEXT ? PointerGetDatum(PG_DETOAST_DATUM_PACKED(value)) : value);
+	return true;
+}
+
+/*
+ * All the caller's keys, or none when there are more than limit (0: no limit).  The
+ * query may run functions that come back to us and use up all sets.
+ */
+static void
+fetch(AccessSet *set, Datum self, uint64 limit)
+{
+	AccessRelation *relation = set->relation;
+	uint64		serial = set->serial;
+	Fetch		fetch = {.kind = relation->object_kind};
+
+	fetch.context = GenerationContextCreate(CurrentMemoryContext, "pattyly access set",
+											0, 64 * 1024, 1024 * 1024);
+	fetch.keys = keyset_create(fetch.context, 64, NULL);
+	ownerquery_run(&relation->fetch, &self, limit == 0 ? 0 : limit + 1, take_row, &fetch);
+	if (serial != set->serial)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the filter of relation \"%s\" reads too many relations", relation->name),
+				 errhint("Do not ask for access to another relation in the filter of one.")));
+	if (limit != 0 && fetch.seen > limit)
+	{
+		set->is_big = true;
+		MemoryContextDelete(fetch.context);
+		return;
+	}
+	if (relation->include_self)
+		add_key(&fetch, self);
+	MemoryContextSetParent(fetch.context, sets_context);
+	set->context = fetch.context;
+	set->keys = fetch.keys;
+	set->complete = true;
+}
+
+static bool
+took_row(Datum value, bool isnull, void *arg)
+{
+	*(bool *) arg = true;
+	return false;
+}
+
+static bool
+probe(AccessSet *set, Datum self, Datum value)
+{
+	Datum		params[2] = {self, value};
+	bool		found = false;
+
+	set->probes++;
+	ownerquery_run(&set->relation->probe, params, 1, took_row, &found);
+	return found;
+}
+
+/* Fetches when enough lookups have been made. Returns whether the keys are here then. */
+static bool
+have_keys(AccessSet *set, Datum self)
+{
+	if (set->probes < PROBES_AT_FIRST)
+		return false;
+	if (!set->is_big)
+		fetch(set, self, SMALL_SET);
+	if (set->is_big && set->probes >= PROBES_OF_A_BIG_SET)
+		fetch(set, self, 0);
+	return set->complete;
+}
+
+static bool
+has_key(const AccessSet *set, Datum value)
+{
+	int64		buffer;
+
+	return keyset_lookup(set->keys, key_of(set->relation->object_kind, value, &buffer)) != NULL;
+}
+
+bool
+access_set_has(AccessSet *set, Datum value)
+{
+	Datum		self;
+
+	if (likely(set->complete))
+		return has_key(set, value);
+	if (!subject(set->relation->subject_kind, &self))
+		return false;
+	if (is_self(set->relation, self, value))
+		return true;
+	return have_keys(set, self) ? has_key(set, value) : probe(set, self, value);
+}
+
+/* ---- as an array ---- */
+
+static int
+compare_uuids(const void *a, const void *b)
+{
+	return memcmp(DatumGetPointer(*(const Datum *) a), DatumGetPointer(*(const Datum *) b), UUID_LEN);
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	int64		x = DatumGetInt64(*(const Datum *) a);
+	int64		y = DatumGetInt64(*(const Datum *) b);
+
+	return (x > y) - (x < y);
+}
+
+static int
+compare_texts(const void *a, const void *b)
+{
+	const text *x = (const text *) DatumGetPointer(*(const Datum *) a);
+	const text *y = (const text *) DatumGetPointer(*(const Datum *) b);
+	size_t		length = Min(VARSIZE_ANY_EXHDR(x), VARSIZE_ANY_EXHDR(y));
+	int			order = memcmp(VARDATA_ANY(x), VARDATA_ANY(y), length);
+
+	return order != 0 ? order :
+		(VARSIZE_ANY_EXHDR(x) > VARSIZE_ANY_EXHDR(y)) - (VARSIZE_ANY_EXHDR(x) < VARSIZE_ANY_EXHDR(y));
+}
+
+static ArrayType *
+make_array(const AccessSet *set)
+{
+	KeyKind		kind = set->relation->object_kind;
+	Datum	   *elements = palloc_extended(Max(set->keys->members, 1) * sizeof(Datum),
+										   MCXT_ALLOC_HUGE);
+	keyset_iterator iterator;
+	KeyEntry   *entry;
+	int			n = 0;
+
+	keyset_start_iterate(set->keys, &iterator);
+	while ((entry = keyset_iterate(set->keys, &iterator)) != NULL)
+		elements[n++] = datum_of(kind, entry->key);
+	switch (kind)
+	{
+		case KEY_UUID:
+			qsort(elements, n, sizeof(Datum), compare_uuids);
+			return construct_array(elements, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
+		case KEY_BIGINT:
+			qsort(elements, n, sizeof(Datum), compare_numbers);
+			return construct_array(elements, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+								   TYPALIGN_DOUBLE);
+		default:
+			qsort(elements, n, sizeof(Datum), compare_texts);
+			return construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT);
+	}
+}
+
+ArrayType *
+access_set_array(AccessSet *set)
+{
+	Datum		self;
+
+	if (!set->complete)
+	{
+		if (!subject(set->relation->subject_kind, &self))
+			return construct_empty_array(key_kind_type(set->relation->object_kind));
+		fetch(set, self, 0);
+	}
+	return make_array(set);
+}
