@@ -119,11 +119,11 @@ identity_take_on(const Identity *identity, GucAction action)
 void
 identity_disguise(const Identity *identity, Disguise *disguise)
 {
+	GetUserIdAndSecContext(&disguise->user, &disguise->security);
 	disguise->nest_level = NewGUCNestLevel();
 	identity_take_on(identity, GUC_ACTION_SAVE);
+	/* As it is for the application; off would make an error of every policy. */
 	set("row_security", "on", GUC_ACTION_SAVE);
-	/* Asked for now: what an error goes back to is none of this. */
-	GetUserIdAndSecContext(&disguise->user, &disguise->security);
 	SetUserIdAndSecContext(identity->role, disguise->security | SECURITY_LOCAL_USERID_CHANGE);
 }
 
