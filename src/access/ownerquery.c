@@ -13,6 +13,7 @@
 #include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -90,16 +91,36 @@ make_plan(OwnerQuery *query)
 	return pg_plan_query(linitial_node(Query, rewritten), query->text, 0, NULL);
 }
 
-/* As the owner, and with names found in pg_catalog only, whatever the caller's search_path. */
+/* A caller who tries what the planner does without indexes must not leave us with such a plan. */
+static void
+reset_planner(void)
+{
+	static const char *const settings[][2] = {
+		{"enable_bitmapscan", "on"},
+		{"enable_indexonlyscan", "on"},
+		{"enable_indexscan", "on"},
+		{"enable_seqscan", "on"},
+		{"jit", "off"}
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+						  GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* As the owner, and with names found in pg_catalog only, whatever the caller's settings. */
 static void
 plan(OwnerQuery *query)
 {
 	int			nest_level = condition_begin_search_path();
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly plan",
 												  ALLOCSET_DEFAULT_SIZES);
-	PlannedStmt *made = make_plan(query);
-	MemoryContext before = MemoryContextSwitchTo(context);
+	MemoryContext before;
+	PlannedStmt *made;
 
+	reset_planner();
+	made = make_plan(query);
+	before = MemoryContextSwitchTo(context);
 	query->plan = copyObject(made);
 	MemoryContextSwitchTo(before);
 	MemoryContextSetParent(context, CacheMemoryContext);
@@ -123,6 +144,38 @@ lock_relations(const PlannedStmt *plan)
 	}
 }
 
+/* Who we were, while we are the owner. */
+typedef struct Disguise
+{
+	Oid			user;
+	int			security;
+	bool		own_snapshot;
+} Disguise;
+
+/*
+ * When something fails, the end of the (sub)transaction restores who we are, as
+ * after a failed check of referential integrity.
+ */
+static void
+become_owner(const OwnerQuery *query, Disguise *before)
+{
+	check_stack_depth();
+	before->own_snapshot = !ActiveSnapshotSet();
+	if (before->own_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	GetUserIdAndSecContext(&before->user, &before->security);
+	SetUserIdAndSecContext(query->owner, before->security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+}
+
+static void
+become_caller(const Disguise *before)
+{
+	SetUserIdAndSecContext(before->user, before->security);
+	if (before->own_snapshot)
+		PopActiveSnapshot();
+}
+
 /* A plan that is good now: to wait for a lock is to hear of changes. */
 static PlannedStmt *
 ready_plan(OwnerQuery *query)
@@ -138,6 +191,18 @@ ready_plan(OwnerQuery *query)
 		if (candidate == query->plan)
 			return candidate;
 	}
+}
+
+Cost
+ownerquery_cost(OwnerQuery *query)
+{
+	Disguise	before;
+	Cost		cost;
+
+	become_owner(query, &before);
+	cost = ready_plan(query)->planTree->total_cost;
+	become_caller(&before);
+	return cost;
 }
 
 /* ---- a run ---- */
@@ -198,10 +263,6 @@ execute(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 
 	FreeQueryDesc(desc);
 }
 
-/*
- * When it fails, the end of the (sub)transaction restores who we are, as after a
- * failed check of referential integrity.
- */
 void
 ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryRow row, void *arg)
 {
@@ -212,21 +273,12 @@ ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryR
 	};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly owner's query",
 												  ALLOCSET_SMALL_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	bool		own_snapshot = !ActiveSnapshotSet();
-	Oid			user;
-	int			security;
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	Disguise	before;
 
-	check_stack_depth();
-	if (own_snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(query->owner, security | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	become_owner(query, &before);
 	execute(ready_plan(query), query, params, limit, &receiver);
-	SetUserIdAndSecContext(user, security);
-	if (own_snapshot)
-		PopActiveSnapshot();
-	MemoryContextSwitchTo(before);
+	become_caller(&before);
+	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(context);
 }

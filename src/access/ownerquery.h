@@ -36,6 +36,9 @@ extern void ownerquery_init(void);
 extern void ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit,
 						   OwnerQueryRow row, void *arg);
 
+/* What the planner thinks that a run costs. */
+extern Cost ownerquery_cost(OwnerQuery *query);
+
 /* Forgets the plan, which stays in memory until the end of the transaction: it may be running. */
 extern void ownerquery_forget(OwnerQuery *query);
 

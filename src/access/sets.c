@@ -36,8 +36,11 @@
 #define SMALL_SET			1000
 #define PROBES_OF_A_BIG_SET	500
 
+/* In units of the planner: more than a small table that is read as a whole. */
+#define EXPENSIVE_LOOKUP	100.0
+
 /* Statements that run at the same time, such as cursors, have sets of their own. */
-#define MAX_SETS			16
+#define MAX_SETS			8
 
 typedef struct Moment
 {
@@ -100,6 +103,7 @@ struct AccessSet
 	const AccessSite *site;		/* the only one that may use it; NULL: any */
 	uint64		last_used;
 	int			probes;
+	int			probes_at_first;
 	bool		is_big;			/* more than SMALL_SET */
 	bool		complete;
 	MemoryContext context;		/* of the keys */
@@ -197,6 +201,16 @@ least_used(void)
 	return oldest;
 }
 
+/* Where no index serves a lookup, it costs as much as to fetch all: then one is enough. */
+static int
+lookups_worth_fetching(AccessRelation *relation)
+{
+	Cost		lookup = ownerquery_cost(&relation->probe);
+	Cost		all = ownerquery_cost(&relation->fetch);
+
+	return lookup * 2 > all && lookup > EXPENSIVE_LOOKUP ? 1 : PROBES_AT_FIRST;
+}
+
 static AccessSet *
 new_set(AccessRelation *relation, const Moment *moment, const AccessSite *site)
 {
@@ -208,6 +222,7 @@ new_set(AccessRelation *relation, const Moment *moment, const AccessSite *site)
 	set->relation = relation;
 	set->epoch = relations_epoch();
 	set->site = relation->is_unsteady ? site : NULL;
+	set->probes_at_first = lookups_worth_fetching(relation);
 	return set;
 }
 
@@ -421,7 +436,7 @@ probe(AccessSet *set, Datum self, Datum value)
 static bool
 have_keys(AccessSet *set, Datum self)
 {
-	if (set->probes < PROBES_AT_FIRST)
+	if (set->probes < set->probes_at_first)
 		return false;
 	if (!set->is_big)
 		fetch(set, self, SMALL_SET);
