@@ -52,7 +52,7 @@ forget_plans_of(Datum arg, Oid relid)
 	}
 }
 
-/* Another definition of whatever a plan can be made of: rare enough to forget them all. */
+/* Another definition of whatever a plan can be made of: rare enough to forget them all. (Of roles relations.c hears.) */
 static void
 forget_all_plans(Datum arg, int cacheid, uint32 hash)
 {
@@ -70,7 +70,7 @@ end_of_transaction(XactEvent event, void *arg)
 void
 ownerquery_init(void)
 {
-	static const int caches[] = {PROCOID, TYPEOID, NAMESPACEOID, OPEROID, AMOPOPID, AUTHOID, AUTHMEMMEMROLE};
+	static const int caches[] = {PROCOID, TYPEOID, NAMESPACEOID, OPEROID, AMOPOPID};
 
 	retired = AllocSetContextCreate(TopMemoryContext, "pattyly retired plans", ALLOCSET_SMALL_SIZES);
 	CacheRegisterRelcacheCallback(forget_plans_of, (Datum) 0);
