@@ -91,7 +91,7 @@ make_plan(OwnerQuery *query)
 	return pg_plan_query(linitial_node(Query, rewritten), query->text, 0, NULL);
 }
 
-/* A caller who tries what the planner does without indexes must not leave us with such a plan. */
+/* A caller who tries what the planner does without indexes, say, must not leave us with such a plan. */
 static void
 reset_planner(void)
 {
@@ -100,7 +100,8 @@ reset_planner(void)
 		{"enable_indexonlyscan", "on"},
 		{"enable_indexscan", "on"},
 		{"enable_seqscan", "on"},
-		{"jit", "off"}
+		{"jit", "off"},
+		{"row_security", "on"}
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
@@ -108,11 +109,22 @@ reset_planner(void)
 						  GUC_ACTION_SAVE, true, 0, false);
 }
 
+/* The table may have been renamed, and another one given its name, while we waited for it. */
+static void
+check_table(const OwnerQuery *query, const PlannedStmt *made)
+{
+	if (linitial_node(RangeTblEntry, made->rtable)->relid != query->table)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the table of assignments was replaced while the statement began"),
+				 errhint("Run the statement again.")));
+}
+
 /* As the owner, and with names found in pg_catalog only, whatever the caller's settings. */
 static void
 plan(OwnerQuery *query)
 {
-	int			nest_level = condition_begin_search_path();
+	int			nest_level = condition_begin_settings();
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly plan",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before;
@@ -120,6 +132,7 @@ plan(OwnerQuery *query)
 
 	reset_planner();
 	made = make_plan(query);
+	check_table(query, made);
 	before = MemoryContextSwitchTo(context);
 	query->plan = copyObject(made);
 	MemoryContextSwitchTo(before);
@@ -127,7 +140,7 @@ plan(OwnerQuery *query)
 	query->context = context;
 	query->next = planned;
 	planned = query;
-	condition_end_search_path(nest_level);
+	condition_end_settings(nest_level);
 }
 
 static void
@@ -249,18 +262,22 @@ make_params(const OwnerQuery *query, const Datum *values)
 	return params;
 }
 
+/* Code of others that runs as the owner must not meet the caller's search_path. */
 static void
 execute(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 limit,
 		RowReceiver *receiver)
 {
 	QueryDesc  *desc = CreateQueryDesc(plan, query->text, GetActiveSnapshot(), InvalidSnapshot,
 									   &receiver->pub, make_params(query, params), NULL, 0);
+	int			nest_level = query->runs_user_code ? condition_begin_settings() : 0;
 
 	ExecutorStart(desc, 0);
 	compat_executor_run(desc, limit);
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
+	if (query->runs_user_code)
+		condition_end_settings(nest_level);
 }
 
 void

@@ -103,7 +103,6 @@ struct AccessSet
 	const AccessSite *site;		/* the only one that may use it; NULL: any */
 	uint64		last_used;
 	int			probes;
-	int			probes_at_first;
 	bool		is_big;			/* more than SMALL_SET */
 	bool		complete;
 	MemoryContext context;		/* of the keys */
@@ -201,16 +200,6 @@ least_used(void)
 	return oldest;
 }
 
-/* Where no index serves a lookup, it costs as much as to fetch all: then one is enough. */
-static int
-lookups_worth_fetching(AccessRelation *relation)
-{
-	Cost		lookup = ownerquery_cost(&relation->probe);
-	Cost		all = ownerquery_cost(&relation->fetch);
-
-	return lookup * 2 > all && lookup > EXPENSIVE_LOOKUP ? 1 : PROBES_AT_FIRST;
-}
-
 static AccessSet *
 new_set(AccessRelation *relation, const Moment *moment, const AccessSite *site)
 {
@@ -222,7 +211,6 @@ new_set(AccessRelation *relation, const Moment *moment, const AccessSite *site)
 	set->relation = relation;
 	set->epoch = relations_epoch();
 	set->site = relation->is_unsteady ? site : NULL;
-	set->probes_at_first = lookups_worth_fetching(relation);
 	return set;
 }
 
@@ -432,11 +420,26 @@ probe(AccessSet *set, Datum self, Datum value)
 	return found;
 }
 
+/* Where no index serves a lookup, it costs as much as to fetch all: then one is enough. */
+static int
+lookups_at_first(AccessRelation *relation)
+{
+	if (relation->lookups_at_first == 0)
+	{
+		Cost		lookup = ownerquery_cost(&relation->probe);
+		Cost		all = ownerquery_cost(&relation->fetch);
+
+		relation->lookups_at_first =
+			lookup * 2 > all && lookup > EXPENSIVE_LOOKUP ? 1 : PROBES_AT_FIRST;
+	}
+	return relation->lookups_at_first;
+}
+
 /* Fetches when enough lookups have been made. Returns whether the keys are here then. */
 static bool
 have_keys(AccessSet *set, Datum self)
 {
-	if (set->probes < set->probes_at_first)
+	if (set->probes == 0 || set->probes < lookups_at_first(set->relation))
 		return false;
 	if (!set->is_big)
 		fetch(set, self, SMALL_SET);
