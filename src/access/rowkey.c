@@ -171,11 +171,11 @@ rowkey_query(Relation table, const char *text, ParamListInfo *params)
 	for (int i = 0; i < key.n; i++)
 		types[i] = TEXTOID;
 	*params = make_params(&key);
-	nest_level = condition_begin_search_path();
+	nest_level = condition_begin_settings();
 	statement = query_text(table, &key);
 	query = parse_analyze_fixedparams(linitial_node(RawStmt, pg_parse_query(statement)), statement,
 									  types, key.n, NULL);
-	condition_end_search_path(nest_level);
+	condition_end_settings(nest_level);
 	compat_check_as(query, linitial_node(RangeTblEntry, query->rtable),
 					table->rd_rel->relowner);
 	return query;
