@@ -124,7 +124,8 @@ identity_disguise(const Identity *identity, Disguise *disguise)
 	identity_take_on(identity, GUC_ACTION_SAVE);
 	/* As it is for the application; off would make an error of every policy. */
 	set("row_security", "on", GUC_ACTION_SAVE);
-	SetUserIdAndSecContext(identity->role, disguise->security | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(identity->role, disguise->security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
 }
 
 void

@@ -43,7 +43,8 @@ typedef struct Disguise
 
 /*
  * Be somebody until identity_undisguise(); an error ends it as well.  Whatever
- * runs meanwhile cannot change the role, and so cannot be who called us.
+ * runs meanwhile cannot be who called us: it can neither change the role nor leave
+ * anything, such as a deferred trigger, that would run later.
  */
 extern void identity_disguise(const Identity *identity, Disguise *disguise);
 extern void identity_undisguise(const Disguise *disguise);

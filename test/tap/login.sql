@@ -1,5 +1,5 @@
 -- login_as(), logout() and visible_rows(): being a user of the application for the rest of a transaction, or for one count.
-SELECT plan(97);
+SELECT plan(98);
 
 SET client_min_messages = warning;
 DO $$ BEGIN PERFORM pattyly.grant_api(); END $$;
@@ -300,5 +300,19 @@ SELECT is(said('SELECT pattyly.visible_rows(''trap'', NULL)'),
 	'42501 cannot set parameter "role" within security-definer function', 'a policy cannot take the caller''s role');
 SELECT is(said('SELECT * FROM pattyly.explain_access(''trap'', ''1'', NULL)'),
 	'42501 cannot set parameter "role" within security-definer function', 'in explain_access neither');
+-- Nor have something done by him at COMMIT.
+CREATE TABLE steps (who name);
+GRANT ALL ON steps TO authenticated;
+CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON steps DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION at_commit();
+CREATE OR REPLACE FUNCTION escape() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO steps VALUES (current_user);
+	RETURN true;
+END
+$$;
+SELECT is(said('SELECT pattyly.visible_rows(''trap'', NULL)'),
+	'42501 cannot fire deferred trigger within security-restricted operation', 'nor leave a deferred trigger behind');
 
 SELECT * FROM finish();
