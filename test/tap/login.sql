@@ -1,5 +1,5 @@
 -- login_as(), logout() and visible_rows(): being a user of the application for the rest of a transaction, or for one count.
-SELECT plan(98);
+SELECT plan(99);
 
 SET client_min_messages = warning;
 DO $$ BEGIN PERFORM pattyly.grant_api(); END $$;
@@ -152,6 +152,16 @@ SELECT is(pattyly.uid(), :bob, 'or are kept together');
 SELECT pattyly.logout();
 SELECT is(who(), :'nobody', 'and end where it all began');
 COMMIT;
+
+BEGIN;
+SAVEPOINT t;
+SELECT pattyly.login_as(:alice);
+SAVEPOINT u;
+SELECT pattyly.logout();
+RELEASE u;
+ROLLBACK TO t;
+SELECT throws_ok('SELECT pattyly.logout()', '55000', NULL, 'a login and a logout within it are rolled back as one');
+ROLLBACK;
 
 -- Who was not himself before either is not made so by logout.
 BEGIN;
