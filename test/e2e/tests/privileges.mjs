@@ -28,6 +28,13 @@ const calls = {
   revoke_api: {},
   run_api_grants: { service_role: 'anon', api_roles: ['anon'], granting: true },
   is_preloaded: {},
+  define_relation: {
+    name: 'r',
+    assignments: 'expertassignment',
+    subject_column: 'expert_id',
+    object_column: 'client_id',
+  },
+  drop_relation: { name: 'client' },
 }
 // What a service token may: to count, no more.
 const forServices = [
@@ -39,7 +46,7 @@ const forServices = [
   'enforce_limit',
   'refund_limit',
 ]
-const relations = ['limits', 'routes', 'ip_list', 'limit_stats', 'limit_memory', 'api_bundles']
+const relations = ['limits', 'routes', 'ip_list', 'limit_stats', 'limit_memory', 'api_bundles', 'relations']
 
 const ask = (call) => (db) => db.schema('pattyly').rpc(call.split(' ')[0], calls[call])
 const outcome = ({ status, error }) => [status, error?.code]
@@ -70,6 +77,7 @@ const columns = {
   routes: { path: '/x' },
   ip_list: { network: '0.0.0.0/0' },
   api_bundles: { object: 'x' },
+  relations: { name: 'x' },
 }
 
 async function allowedToAnybody(gateway, role, token) {
@@ -136,6 +144,7 @@ const everything = `SELECT md5(concat(
   (SELECT string_agg(l::text, ';' ORDER BY l) FROM pattyly.limits AS l),
   (SELECT string_agg(r::text, ';' ORDER BY r) FROM pattyly.routes AS r),
   (SELECT string_agg(i::text, ';') FROM pattyly.ip_list AS i),
+  (SELECT string_agg(r::text, ';') FROM pattyly.relations AS r),
   (SELECT string_agg(nspacl::text, ';') FROM pg_namespace WHERE nspname = 'pattyly'),
   (SELECT string_agg(proacl::text, ';' ORDER BY oid) FROM pg_proc WHERE pronamespace = 'pattyly'::regnamespace)))`
 
@@ -149,5 +158,5 @@ export default async function privileges({ direct, exposed }) {
   await allowedToAnybody(exposed, 'authenticated', user)
   await services(exposed)
   await notExposed(direct)
-  is(await sql(everything), before, 'none of it changed a limit, a route, a list or a privilege')
+  is(await sql(everything), before, 'none of it changed a limit, a route, a list, a relation or a privilege')
 }
