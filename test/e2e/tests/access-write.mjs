@@ -135,6 +135,9 @@ async function moved(gateway, label) {
     send((db) => write(db).update({ client_id }).eq('client_id', clients[0]).select('client_id'))
   is(outcome(await move(other)), [403, '42501'], `${label}a message cannot be moved to somebody else's client`)
   is(outcome(await move(unknown)), [403, '42501'], `${label}nor to nobody`)
+  // With neither a filter nor a row to return no policy for SELECT has a say.
+  const blind = await send((db) => write(db).update({ client_id: other }).rollback())
+  is(outcome(blind), [403, '42501'], `${label}nor all of hers at once, unseen`)
   const mixed = [clients[0], other].map((client_id) => ({ client_id, body: 'both or none' }))
   is(
     outcome(await send((db) => write(db).insert(mixed))),

@@ -1,7 +1,7 @@
 // Who reads what: each of four people sees the rows that SQL without policies says are his, and learns of no other.
 import { connect } from '../lib/clients.mjs'
 import { sql, superuser } from '../lib/database.mjs'
-import { clientsOf, everyClient, keysOf, messagesOf, people } from '../lib/people.mjs'
+import { clientsOf, everyClient, ids, keysOf, messagesOf, people, tokenOf } from '../lib/people.mjs'
 import { configure } from '../lib/rules.mjs'
 import { startGateway, startPostgrest } from '../lib/stack.mjs'
 import { fail, is, ok, skip } from '../lib/tap.mjs'
@@ -167,9 +167,11 @@ async function oneSession(seen) {
   const gateway = await startGateway(await startPostgrest('single', { 'db-pool': 1, 'db-plan-enabled': true }))
   const sessions = new Set()
   const wrong = []
+  // Claims of one length, made in the same second: the id is all that tells them apart.
+  const twins = { ...people, ada: { token: tokenOf(ids.ada) }, ben: { token: tokenOf(ids.ben) } }
   for (let turn = 0; turn < 20; turn += 1) {
     const name = ['ada', 'ben', 'anon', 'cleo', 'ben'][turn % 5]
-    const { send } = connect(gateway, { token: people[name].token })
+    const { send } = connect(gateway, { token: twins[name].token })
     sessions.add((await send((db) => db.rpc('session_here'))).data)
     const { data } = await send(list)
     if (JSON.stringify(columnsOf(data)) !== JSON.stringify(seen[name].clients)) wrong.push([turn, name, data])
@@ -185,8 +187,8 @@ async function planned(gateway, seen) {
   const { text } = await send((db) => db.from('Client').select('id').explain())
   ok(/Index Cond: .*\bid = ANY/.test(text), 'the plan has the policy as an index condition', text)
   const { text: one } = await send((db) => db.from('Client').select('id').eq('id', seen.ada.others[0]).explain())
-  const ids = one.match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? []
-  is(new Set(ids), new Set([seen.ada.others[0]]), 'no plan tells an id that the question did not contain', one)
+  const told = one.match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? []
+  is(new Set(told), new Set([seen.ada.others[0]]), 'no plan tells an id that the question did not contain', one)
 }
 
 // 200 requests of all people and kinds at once, over the few sessions of a pool.
