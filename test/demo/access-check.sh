@@ -49,7 +49,9 @@ check_access() {
 	for name in Nora Ada Ben anon; do
 		is "the clients that $name sees are the right ones" "$(ids_told "$name" | cksum)" "$(ids_of "$name" | cksum)"
 	done
-	is "one policy does it" "$(value "SELECT count(*) FROM pg_policy WHERE polrelid = 'public.\"Client\"'::regclass")" 1
+	is "one policy does it, and nothing is left to protect" "$(value "
+		SELECT count(*), (SELECT count(*) FROM pattyly.protect('\"Client\"', relation => 'client', object_column => 'id'))
+		FROM pg_policy WHERE polrelid = 'public.\"Client\"'::regclass")" $'1\t0'
 	is "our plan has the policy as an index condition" "$(plan_of pattyly | grep -c 'Index Cond: (id = ANY (pattyly.accessible_uuids(')" 1
 	is "and no sequential scan" "$(plan_of pattyly | grep -c 'Seq Scan')" 0
 	is "the guide's has one" "$(plan_of guide | grep -c 'Seq Scan on "Client"')" 1

@@ -35,7 +35,9 @@ SELECT format('Two tables: "Client" with %s rows, expertassignment with %s rows 
 \qecho '    EXISTS (SELECT 1 FROM expertassignment WHERE expert_id = auth.uid() AND client_id = id));'
 \qecho 'pattyly like this:'
 \qecho '  SELECT pattyly.define_relation(''client'', ''expertassignment'', ''expert_id'', ''client_id'', include_self => true);'
-SELECT '  ' || statement FROM access_statements ORDER BY n;
+\qecho '  SELECT pattyly.protect(''"Client"'', relation => ''client'', object_column => ''id'');'
+\qecho 'which then ran:'
+SELECT '  ' || pg_temp.shorten(statement) FROM access_statements ORDER BY n;
 \qecho
 
 \qecho '# WHO SEES HOW MANY'

@@ -126,9 +126,8 @@ DROP POLICY "Users can view own data" ON public."Client";
 DROP POLICY "Experts can view assigned clients" ON public."Client";
 \o /dev/null
 SELECT pattyly.define_relation('client', 'expertassignment', 'expert_id', 'client_id', include_self => true);
-\o
 INSERT INTO demo.access_statements (statement)
-VALUES ('CREATE POLICY client_select ON "Client" FOR SELECT TO authenticated USING (pattyly.has_access(''client'', id))');
-SELECT statement FROM demo.access_statements \gexec
+SELECT pattyly.protect('"Client"', relation => 'client', object_column => 'id');
+\o
 CALL demo.ask_all('pattyly');
 CALL demo.keep_plan('pattyly', 'Ada', 'how many clients?');

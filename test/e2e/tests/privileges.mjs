@@ -35,6 +35,8 @@ const calls = {
     object_column: 'client_id',
   },
   drop_relation: { name: 'client' },
+  protect: { target: 'notes', owner_column: 'id' },
+  unprotect: { target: 'Client' },
 }
 // What a service token may: to count, no more.
 const forServices = [
@@ -145,6 +147,7 @@ const everything = `SELECT md5(concat(
   (SELECT string_agg(r::text, ';' ORDER BY r) FROM pattyly.routes AS r),
   (SELECT string_agg(i::text, ';') FROM pattyly.ip_list AS i),
   (SELECT string_agg(r::text, ';') FROM pattyly.relations AS r),
+  (SELECT string_agg(p::text, ';') FROM pg_policies AS p),
   (SELECT string_agg(nspacl::text, ';') FROM pg_namespace WHERE nspname = 'pattyly'),
   (SELECT string_agg(proacl::text, ';' ORDER BY oid) FROM pg_proc WHERE pronamespace = 'pattyly'::regnamespace)))`
 
@@ -158,5 +161,5 @@ export default async function privileges({ direct, exposed }) {
   await allowedToAnybody(exposed, 'authenticated', user)
   await services(exposed)
   await notExposed(direct)
-  is(await sql(everything), before, 'none of it changed a limit, a route, a list, a relation or a privilege')
+  is(await sql(everything), before, 'none of it changed a limit, a route, a list, a relation, a policy or a privilege')
 }
