@@ -214,7 +214,8 @@ COMMENT ON FUNCTION pattyly.protect_by_owner(regclass, name) IS
 'For protect(): the condition that the caller owns the row, the functions that it calls and the index that serves it. Writes nothing.';
 
 CREATE FUNCTION pattyly.protect_by_relation(target regclass, relation text, object_column name, OUT condition text,
-                                            OUT functions regprocedure[], OUT index_keys text[])
+                                            OUT functions regprocedure[], OUT index_keys text[],
+                                            OUT includes_self boolean)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -233,6 +234,7 @@ BEGIN
                                          WHEN 'bigint'::regtype THEN 'pattyly.accessible_ids(text)'
                                          ELSE 'pattyly.accessible_keys(text)' END)::regprocedure];
     index_keys := ARRAY[object.index_key];
+    includes_self := r.include_self;
 END
 $$;
 COMMENT ON FUNCTION pattyly.protect_by_relation(regclass, text, name) IS
@@ -254,13 +256,13 @@ BEGIN
         RAISE EXCEPTION 'object_column was given without a relation'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Name the relation whose object it is.';
     END IF;
-    owned := CASE WHEN owner_column IS NOT NULL THEN pattyly.protect_by_owner(target, owner_column) END;
-    assigned := CASE WHEN relation IS NOT NULL THEN pattyly.protect_by_relation(target, relation, object_column) END;
+    SELECT * INTO owned FROM pattyly.protect_by_owner(target, owner_column) WHERE owner_column IS NOT NULL;
+    SELECT * INTO assigned FROM pattyly.protect_by_relation(target, relation, object_column) WHERE relation IS NOT NULL;
     condition := concat_ws(' OR ', owned.condition, assigned.condition);
     functions := owned.functions || assigned.functions;
     index_keys := ARRAY(SELECT DISTINCT k FROM unnest(owned.index_keys || assigned.index_keys) AS k ORDER BY k);
     -- Then the relation says it already, in a way that an index answers alone.
-    IF owned.index_keys = assigned.index_keys AND (pattyly.protect_relation(relation)).include_self THEN
+    IF owned.index_keys = assigned.index_keys AND assigned.includes_self THEN
         condition := assigned.condition;
         functions := assigned.functions;
     END IF;
