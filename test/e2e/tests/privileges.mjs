@@ -2,6 +2,7 @@
 import { connect } from '../lib/clients.mjs'
 import { sql } from '../lib/database.mjs'
 import { anonToken, serviceToken, userToken } from '../lib/jwt.mjs'
+import { ids } from '../lib/people.mjs'
 import { configure } from '../lib/rules.mjs'
 import { is } from '../lib/tap.mjs'
 
@@ -36,7 +37,11 @@ const calls = {
   },
   drop_relation: { name: 'client' },
   protect: { target: 'notes', owner_column: 'id' },
-  unprotect: { target: 'Client' },
+  unprotect: { target: '"Client"' },
+  login_as: { uid: ids.ada },
+  'login_as a role that may more': { uid: ids.ada, role: 'service_role' },
+  visible_rows: { target: '"Client"', uid: ids.ada },
+  explain_access: { target: '"Client"', key: ids.cleo, uid: ids.ada },
 }
 // What a service token may: to count, no more.
 const forServices = [
@@ -91,6 +96,8 @@ async function allowedToAnybody(gateway, role, token) {
     `${role} may ask client_key()`,
   )
   is((await send((db) => db.schema('pattyly').rpc('pre_request'))).status, 204, `${role} may call pre_request()`)
+  const { error } = await send((db) => db.schema('pattyly').rpc('logout'))
+  is(error?.code, '55000', `${role} may call logout(), which undoes no login but that of login_as()`)
 }
 
 async function services(gateway) {
