@@ -115,19 +115,24 @@ $$;
 COMMENT ON FUNCTION pattyly.protect_roles(name[]) IS
 'For protect(): the roles, checked, each once and in order of their OIDs; 0 is everybody. Writes nothing.';
 
-CREATE FUNCTION pattyly.protect_relation(relation text, OUT assignments regclass, OUT object_column name,
-                                         OUT include_self boolean)
+CREATE FUNCTION pattyly.protect_relation(relation text, OUT assignments regclass, OUT subject_column name,
+                                         OUT object_column name, OUT include_self boolean)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    SELECT r.assignments, r.object_column, r.include_self
-    INTO protect_relation.assignments, protect_relation.object_column, protect_relation.include_self
+    SELECT r.assignments, r.subject_column, r.object_column, r.include_self
+    INTO protect_relation.assignments, protect_relation.subject_column, protect_relation.object_column,
+         protect_relation.include_self
     FROM pattyly.relations AS r WHERE r.name = relation;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'relation "%" is not defined', left(relation, 100)
             USING ERRCODE = 'undefined_object',
                   HINT = 'Define it with pattyly.define_relation, or see table pattyly.relations.';
+    ELSIF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = protect_relation.assignments) THEN
+        RAISE EXCEPTION 'the table of assignments of relation "%" does not exist', relation
+            USING ERRCODE = 'undefined_table',
+                  HINT = 'Define the relation again with pattyly.define_relation, or drop it with pattyly.drop_relation.';
     END IF;
 END
 $$;
@@ -379,8 +384,8 @@ AS $$
         WHERE t.has_own_indexes
         UNION ALL
         SELECT t.id, t.name, t.kind, t.level, 2, ARRAY[quote_ident(r.subject_column), quote_ident(r.object_column)]
-        FROM pattyly.relations AS r CROSS JOIN pattyly.protect_tables(r.assignments) AS t
-        WHERE r.name = relation AND t.has_own_indexes
+        FROM pattyly.protect_relation(relation) AS r CROSS JOIN pattyly.protect_tables(r.assignments) AS t
+        WHERE relation IS NOT NULL AND t.has_own_indexes
     ), missing AS (
         SELECT w.*, pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege(c.relnamespace, 'CREATE') AS may_create,
                coalesce((SELECT sum(pg_relation_size(p.relid)) FROM pg_partition_tree(w.id) AS p WHERE p.isleaf),
@@ -484,7 +489,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION pattyly.protect(regclass, name, text, name, text[], name[], boolean, boolean) IS
-'Lets the roles see, or change, only rows of the table that are the caller''s own (owner_column, a uuid, is uid()) or that he is assigned to (has_access(relation, object_column); without object_column, the primary key); with both, either is enough. One policy a command, pattyly_select and so on, TO the roles; commands: select, insert, update, delete, or all; the role public is everybody. Turns row level security on, for the owner of the table as well (force; false leaves that as it is), lets the roles execute what the policies call, and creates the indexes that they and the relation''s table of assignments lack. All of it on everything that inherits from the table as well, so that a partition shows no more when it is read directly; after attaching another, call it again. Returns the statements, in order; with dry_run they are not run. A line that begins with "-- " is a proposal, never run: an index of a table of 256 MB or more (partitions included), or of one that is not yours. Called again it changes what differs, else returns no rows. Other policies stay, and a WARNING tells of those that let more rows pass; commands not named keep what they had. Grants nothing on the table. Writes the catalogs. Errors: 42809 no table, 42501 not its owner, or a function that you may not grant, 22023 nothing to go by, unknown command, 22004 NULL, 42704 relation or role, 42703 column, 42804 a type that does not fit, 42710 a policy of such a name that is not ours. Whoever calls it must be allowed to execute the functions named protect_* and the like as well, and to read pattyly.relations, as the owner of the extension is.';
+'Lets the roles see, or change, only rows of the table that are the caller''s own (owner_column, a uuid, is uid()) or that he is assigned to (has_access(relation, object_column); without object_column, the primary key); with both, either is enough. One policy a command, pattyly_select and so on, TO the roles; commands: select, insert, update, delete, or all; the role public is everybody. Turns row level security on, for the owner of the table as well (force; false leaves that as it is), lets the roles execute what the policies call, and creates the indexes that they and the relation''s table of assignments lack. All of it on everything that inherits from the table as well, so that a partition shows no more when it is read directly; after attaching another, call it again. Returns the statements, in order; with dry_run they are not run. A line that begins with "-- " is a proposal, never run: an index of a table of 256 MB or more (partitions included), or of one that is not yours. Called again it changes what differs, else returns no rows. Other policies stay, and a WARNING tells of those that let more rows pass; commands not named keep what they had. Grants nothing on the table. Writes the catalogs. Errors: 42809 no table, 42501 not its owner, or a function that you may not grant, 22023 nothing to go by, unknown command, 22004 NULL, 42704 relation or role, 42703 column, 42804 a type that does not fit, 42710 a policy of such a name that is not ours. Whoever calls it must be allowed to execute the functions that it calls (protect_*, check_protect_target, policy_text, warn_of_other_policies) as well, and, for a relation, to read pattyly.relations; the owner of the extension is.';
 
 CREATE FUNCTION pattyly.unprotect(target regclass) RETURNS SETOF text
     LANGUAGE plpgsql VOLATILE
