@@ -29,7 +29,7 @@ bench_access() {
 	query -d access -v clients="$access_clients" -v experts="$access_experts" -v big="$access_big" -v total="$access_total" \
 		-v rounds="$access_rounds" -v budget="$access_budget_ms" -v patience="$timed_patience_ms" -f "$here/access.sql" >"$samples"
 	title "Row access: clients and experts"
-	echo "$access_clients clients, $access_experts experts, $access_total assignments, an index on both of their columns, $((access_clients / 2)) orders. Milliseconds by the server's clock around the statement, planned each time, in a transaction of its own; no parallel plans; medians of up to $access_rounds interleaved rounds, fewer where a statement is slow, one where it takes more than $access_budget_ms ms; after $((timed_patience_ms / 1000)) s it is cancelled. \`SELECT 1\` takes $(ms nothing/expert) ms."
+	echo "$access_clients clients, $access_experts experts, $access_total assignments, an index on both of their columns, $((access_clients / 2)) orders. Milliseconds by the server's clock around the statement, planned each time, in a transaction of its own; no parallel plans; medians of up to $access_rounds interleaved rounds, fewer where a statement is slow, one where it takes more than $access_budget_ms ms; after $((timed_patience_ms / 1000)) s it is cancelled. \`SELECT 1\` takes $(ms nothing/expert/ours) ms."
 	for person in client expert big; do access_table "$person"; done
 	access_targets
 	access_ratios

@@ -132,11 +132,12 @@ INSERT INTO bench.cases (name, role, claims, query, settings)
 	FROM bench.people AS p, (VALUES ('any_one'), ('ours')) AS f(form)
 	WHERE p.person = 'expert';
 INSERT INTO bench.cases (name, role, claims, query)
-	SELECT 'nothing/' || person, 'bench_ours', bench.claims(uid), 'SELECT 1' FROM bench.people;
+	SELECT format('nothing/%s/ours', person), 'bench_ours', bench.claims(uid), 'SELECT 1' FROM bench.people;
 
 SET statement_timeout = :patience;
 SELECT format('CALL bench.probe(%L, %s)', name, :budget) FROM bench.cases ORDER BY n \gexec
 SET statement_timeout = 0;
+CALL bench.compare_answers();
 SELECT format('CALL bench.round(%s, %L, %s)', r, '', :budget) FROM generate_series(1, :rounds) AS s(r) \gexec
 
 \pset fieldsep ' '

@@ -28,3 +28,14 @@ fastest() {
 
 # Targets are for the full size.
 target() { [ -n "${QUICK:-}" ] || echo "<= $1"; }
+
+# CASE REFERENCE LIMIT -> two cells: what one is to the other, and what that means
+ratio() {
+	local figures
+	figures=$(statistics "$1" / "$2")
+	awk -v x="${figures%% *}" -v limit="$3" 'BEGIN {
+		if (x == "") { print "not measured |"; exit }
+		shown = sprintf("%.2f", x)
+		print shown " | " (shown + 0 <= limit + 0 ? "met" : "**missed**")
+	}'
+}

@@ -15,7 +15,8 @@ CREATE TABLE bench.cases (
 	claims text NOT NULL,
 	query text NOT NULL,
 	settings jsonb NOT NULL DEFAULT '{}',
-	ms double precision	-- what probe() found; NULL: more than statement_timeout
+	ms double precision,	-- what probe() found; NULL: more than statement_timeout
+	answer text	-- of a SELECT that takes less than a second
 );
 CREATE TABLE bench.ticks (round integer, name text, ms double precision);
 
@@ -38,6 +39,7 @@ DECLARE
 	before timestamptz;
 	after timestamptz;
 	took double precision;
+	found text;
 BEGIN
 	SELECT * INTO STRICT c FROM bench.cases WHERE name = wanted;
 	BEGIN
@@ -49,11 +51,15 @@ BEGIN
 			EXIT WHEN after > before + interval '100 ms';
 		END LOOP;
 		took := extract(epoch FROM after - before) * 1000;
+		IF took < 1000 AND c.query LIKE 'SELECT %' THEN
+			EXECUTE format('SELECT coalesce(md5(string_agg(t::text, '','' ORDER BY t::text)), ''nothing'') FROM (%s) AS t', c.query)
+			INTO found;
+		END IF;
 	EXCEPTION WHEN query_canceled THEN
 		took := NULL;
 	END;
 	PERFORM set_config('role', 'none', true);
-	UPDATE bench.cases SET ms = took WHERE name = wanted;
+	UPDATE bench.cases SET ms = took, answer = found WHERE name = wanted;
 	INSERT INTO bench.ticks SELECT 1, wanted, took WHERE took > budget_ms;
 END
 $$;
@@ -91,3 +97,17 @@ CREATE VIEW bench.samples AS
 	GROUP BY round, name
 	UNION ALL
 	SELECT 1, name || ':over', NULL FROM bench.cases WHERE ms IS NULL;
+
+-- Forms that do not say the same have nothing to be compared. A case is called as others that it is compared with, up to the last slash.
+CREATE PROCEDURE bench.compare_answers() LANGUAGE plpgsql AS $$
+DECLARE
+	differing text;
+BEGIN
+	SELECT string_agg(name, ', ') INTO differing
+	FROM (SELECT min(name) AS name FROM bench.cases GROUP BY regexp_replace(name, '/[^/]*$', '')
+		  HAVING count(DISTINCT answer) > 1) AS d;
+	IF differing IS NOT NULL THEN
+		RAISE EXCEPTION 'the answers differ: %', differing;
+	END IF;
+END
+$$;
