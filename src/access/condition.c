@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/condition.h"
+#include "access/transam.h"
 #include "catalog/pg_proc.h"
 #include "core/compat.h"
 #include "nodes/nodeFuncs.h"
@@ -74,17 +75,24 @@ condition_parse(Relation table, const char *text, ParseExprKind kind)
 /* ---- expression to text ---- */
 
 int
-condition_begin_search_path(void)
+condition_begin_settings(void)
 {
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"DateStyle", "ISO"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"}
+	};
 	int			nest_level = NewGUCNestLevel();
 
-	set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-					  GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < lengthof(settings); i++)
+		set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+						  GUC_ACTION_SAVE, true, 0, false);
 	return nest_level;
 }
 
 void
-condition_end_search_path(int nest_level)
+condition_end_settings(int nest_level)
 {
 	AtEOXact_GUC(false, nest_level);
 }
@@ -92,13 +100,13 @@ condition_end_search_path(int nest_level)
 char *
 condition_text(Relation table, Node *condition)
 {
-	int			nest_level = condition_begin_search_path();
+	int			nest_level = condition_begin_settings();
 	char	   *text = deparse_expression(condition,
 										  deparse_context_for(RelationGetRelationName(table),
 															  RelationGetRelid(table)),
 										  false, false);
 
-	condition_end_search_path(nest_level);
+	condition_end_settings(nest_level);
 	return text;
 }
 
@@ -163,4 +171,29 @@ bool
 condition_is_unsteady(Node *condition)
 {
 	return find_unsteady(condition, NULL);
+}
+
+static bool
+is_user_function(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
+}
+
+/* A table is read by way of its policies, a view by way of its query: both may call anything. */
+static bool
+find_user_code(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink) || IsA(node, CoerceToDomain))
+		return true;
+	if (check_functions_in_node(node, is_user_function, context))
+		return true;
+	return expression_tree_walker(node, find_user_code, context);
+}
+
+bool
+condition_runs_user_code(Node *condition)
+{
+	return find_user_code(condition, NULL);
 }

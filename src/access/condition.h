@@ -28,8 +28,15 @@ extern char *condition_volatile_function(Node *condition);
  */
 extern bool condition_is_unsteady(Node *condition);
 
-/* search_path for text of ours, until condition_end_search_path(); an error ends it as well. */
-extern int	condition_begin_search_path(void);
-extern void condition_end_search_path(int nest_level);
+/* Whether it runs code that somebody wrote, and not the server's own alone. */
+extern bool condition_runs_user_code(Node *condition);
+
+/*
+ * Settings under which our text means the same for everybody, and under which no
+ * caller's search_path gets into code that runs as somebody else.  Until
+ * condition_end_settings(); an error ends them as well.
+ */
+extern int	condition_begin_settings(void);
+extern void condition_end_settings(int nest_level);
 
 #endif							/* ACCESS_CONDITION_H */

@@ -13,6 +13,7 @@
 #include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -51,7 +52,7 @@ forget_plans_of(Datum arg, Oid relid)
 	}
 }
 
-/* Another definition of whatever a plan can be made of: rare enough to forget them all. */
+/* Another definition of whatever a plan can be made of: rare enough to forget them all. (Of roles relations.c hears.) */
 static void
 forget_all_plans(Datum arg, int cacheid, uint32 hash)
 {
@@ -69,7 +70,7 @@ end_of_transaction(XactEvent event, void *arg)
 void
 ownerquery_init(void)
 {
-	static const int caches[] = {PROCOID, TYPEOID, NAMESPACEOID, OPEROID, AMOPOPID, AUTHOID, AUTHMEMMEMROLE};
+	static const int caches[] = {PROCOID, TYPEOID, NAMESPACEOID, OPEROID, AMOPOPID};
 
 	retired = AllocSetContextCreate(TopMemoryContext, "pattyly retired plans", ALLOCSET_SMALL_SIZES);
 	CacheRegisterRelcacheCallback(forget_plans_of, (Datum) 0);
@@ -90,23 +91,56 @@ make_plan(OwnerQuery *query)
 	return pg_plan_query(linitial_node(Query, rewritten), query->text, 0, NULL);
 }
 
-/* As the owner, and with names found in pg_catalog only, whatever the caller's search_path. */
+/* A caller who tries what the planner does without indexes, say, must not leave us with such a plan. */
+static void
+reset_planner(void)
+{
+	static const char *const settings[][2] = {
+		{"enable_bitmapscan", "on"},
+		{"enable_indexonlyscan", "on"},
+		{"enable_indexscan", "on"},
+		{"enable_seqscan", "on"},
+		{"jit", "off"},
+		{"row_security", "on"}
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+						  GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* The table may have been renamed, and another one given its name, while we waited for it. */
+static void
+check_table(const OwnerQuery *query, const PlannedStmt *made)
+{
+	if (linitial_node(RangeTblEntry, made->rtable)->relid != query->table)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the table of assignments was replaced while the statement began"),
+				 errhint("Run the statement again.")));
+}
+
+/* As the owner, and with names found in pg_catalog only, whatever the caller's settings. */
 static void
 plan(OwnerQuery *query)
 {
-	int			nest_level = condition_begin_search_path();
+	int			nest_level = condition_begin_settings();
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly plan",
 												  ALLOCSET_DEFAULT_SIZES);
-	PlannedStmt *made = make_plan(query);
-	MemoryContext before = MemoryContextSwitchTo(context);
+	MemoryContext before;
+	PlannedStmt *made;
 
+	reset_planner();
+	made = make_plan(query);
+	check_table(query, made);
+	before = MemoryContextSwitchTo(context);
 	query->plan = copyObject(made);
 	MemoryContextSwitchTo(before);
 	MemoryContextSetParent(context, CacheMemoryContext);
 	query->context = context;
 	query->next = planned;
 	planned = query;
-	condition_end_search_path(nest_level);
+	condition_end_settings(nest_level);
 }
 
 static void
@@ -121,6 +155,38 @@ lock_relations(const PlannedStmt *plan)
 		if (OidIsValid(rte->relid))
 			LockRelationOid(rte->relid, rte->rellockmode);
 	}
+}
+
+/* Who we were, while we are the owner. */
+typedef struct Disguise
+{
+	Oid			user;
+	int			security;
+	bool		own_snapshot;
+} Disguise;
+
+/*
+ * When something fails, the end of the (sub)transaction restores who we are, as
+ * after a failed check of referential integrity.
+ */
+static void
+become_owner(const OwnerQuery *query, Disguise *before)
+{
+	check_stack_depth();
+	before->own_snapshot = !ActiveSnapshotSet();
+	if (before->own_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	GetUserIdAndSecContext(&before->user, &before->security);
+	SetUserIdAndSecContext(query->owner, before->security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+}
+
+static void
+become_caller(const Disguise *before)
+{
+	SetUserIdAndSecContext(before->user, before->security);
+	if (before->own_snapshot)
+		PopActiveSnapshot();
 }
 
 /* A plan that is good now: to wait for a lock is to hear of changes. */
@@ -138,6 +204,18 @@ ready_plan(OwnerQuery *query)
 		if (candidate == query->plan)
 			return candidate;
 	}
+}
+
+Cost
+ownerquery_cost(OwnerQuery *query)
+{
+	Disguise	before;
+	Cost		cost;
+
+	become_owner(query, &before);
+	cost = ready_plan(query)->planTree->total_cost;
+	become_caller(&before);
+	return cost;
 }
 
 /* ---- a run ---- */
@@ -184,24 +262,24 @@ make_params(const OwnerQuery *query, const Datum *values)
 	return params;
 }
 
+/* Code of others that runs as the owner must not meet the caller's search_path. */
 static void
 execute(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 limit,
 		RowReceiver *receiver)
 {
 	QueryDesc  *desc = CreateQueryDesc(plan, query->text, GetActiveSnapshot(), InvalidSnapshot,
 									   &receiver->pub, make_params(query, params), NULL, 0);
+	int			nest_level = query->runs_user_code ? condition_begin_settings() : 0;
 
 	ExecutorStart(desc, 0);
 	compat_executor_run(desc, limit);
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
+	if (query->runs_user_code)
+		condition_end_settings(nest_level);
 }
 
-/*
- * When it fails, the end of the (sub)transaction restores who we are, as after a
- * failed check of referential integrity.
- */
 void
 ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryRow row, void *arg)
 {
@@ -212,21 +290,12 @@ ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryR
 	};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly owner's query",
 												  ALLOCSET_SMALL_SIZES);
-	MemoryContext before = MemoryContextSwitchTo(context);
-	bool		own_snapshot = !ActiveSnapshotSet();
-	Oid			user;
-	int			security;
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	Disguise	before;
 
-	check_stack_depth();
-	if (own_snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(query->owner, security | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	become_owner(query, &before);
 	execute(ready_plan(query), query, params, limit, &receiver);
-	SetUserIdAndSecContext(user, security);
-	if (own_snapshot)
-		PopActiveSnapshot();
-	MemoryContextSwitchTo(before);
+	become_caller(&before);
+	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(context);
 }

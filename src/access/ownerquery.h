@@ -19,6 +19,8 @@ typedef struct OwnerQuery
 {
 	const char *text;			/* every name qualified but those of pg_catalog */
 	Oid			owner;
+	Oid			table;			/* that it reads first: not another one that has its name now */
+	bool		runs_user_code; /* see condition_runs_user_code() */
 	int			n_params;
 	Oid			types[OWNER_QUERY_MAX_PARAMS];
 
@@ -35,6 +37,9 @@ extern void ownerquery_init(void);
 /* Runs with the caller's snapshot, so it sees what the caller's statement sees. At most limit rows; 0 is all. */
 extern void ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit,
 						   OwnerQueryRow row, void *arg);
+
+/* What the planner thinks that a run costs. */
+extern Cost ownerquery_cost(OwnerQuery *query);
 
 /* Forgets the plan, which stays in memory until the end of the transaction: it may be running. */
 extern void ownerquery_forget(OwnerQuery *query);

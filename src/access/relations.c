@@ -313,9 +313,22 @@ prepare_query(AccessRelation *relation, OwnerQuery *query, const char *text, int
 {
 	query->text = MemoryContextStrdup(relation->context, text);
 	query->owner = relation->owner;
+	query->table = relation->assignments;
+	query->runs_user_code = relation->runs_user_code;
 	query->n_params = n_params;
 	query->types[0] = key_kind_type(relation->subject_kind);
 	query->types[1] = key_kind_type(relation->object_kind);
+}
+
+static void
+examine_filter(AccessRelation *relation, const RelationRow *row, Relation table)
+{
+	int			nest_level = condition_begin_settings();
+	Node	   *filter = condition_parse(table, row->filter, EXPR_KIND_WHERE);
+
+	relation->is_unsteady = condition_is_unsteady(filter);
+	relation->runs_user_code = condition_runs_user_code(filter);
+	condition_end_settings(nest_level);
 }
 
 static AccessRelation *
@@ -334,13 +347,7 @@ make_ready(const RelationRow *row, const RelationParts *parts, Oid owner)
 	relation->object_kind = parts->object_kind;
 	relation->include_self = row->include_self;
 	if (row->filter != NULL)
-	{
-		int			nest_level = condition_begin_search_path();
-
-		relation->is_unsteady = condition_is_unsteady(condition_parse(parts->table, row->filter,
-																	  EXPR_KIND_WHERE));
-		condition_end_search_path(nest_level);
-	}
+		examine_filter(relation, row, parts->table);
 	prepare_query(relation, &relation->probe, query_text(row, parts, true), 2);
 	prepare_query(relation, &relation->fetch, query_text(row, parts, false), 1);
 	return relation;

@@ -36,8 +36,11 @@
 #define SMALL_SET			1000
 #define PROBES_OF_A_BIG_SET	500
 
+/* In units of the planner: more than a small table that is read as a whole. */
+#define EXPENSIVE_LOOKUP	100.0
+
 /* Statements that run at the same time, such as cursors, have sets of their own. */
-#define MAX_SETS			16
+#define MAX_SETS			8
 
 typedef struct Moment
 {
@@ -417,11 +420,26 @@ probe(AccessSet *set, Datum self, Datum value)
 	return found;
 }
 
+/* Where no index serves a lookup, it costs as much as to fetch all: then one is enough. */
+static int
+lookups_at_first(AccessRelation *relation)
+{
+	if (relation->lookups_at_first == 0)
+	{
+		Cost		lookup = ownerquery_cost(&relation->probe);
+		Cost		all = ownerquery_cost(&relation->fetch);
+
+		relation->lookups_at_first =
+			lookup * 2 > all && lookup > EXPENSIVE_LOOKUP ? 1 : PROBES_AT_FIRST;
+	}
+	return relation->lookups_at_first;
+}
+
 /* Fetches when enough lookups have been made. Returns whether the keys are here then. */
 static bool
 have_keys(AccessSet *set, Datum self)
 {
-	if (set->probes < PROBES_AT_FIRST)
+	if (set->probes == 0 || set->probes < lookups_at_first(set->relation))
 		return false;
 	if (!set->is_big)
 		fetch(set, self, SMALL_SET);

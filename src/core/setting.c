@@ -47,30 +47,47 @@ search(struct config_generic **settings, int n, const char *name)
 	return low;
 }
 
-/* Whether the search would end at this place, which two comparisons tell. */
 static bool
-still_there(struct config_generic **settings, int n, const SettingPlace *place)
+is_named(struct config_generic **settings, int n, int i, const char *name)
 {
-	int			i = place->place;
-
-	if (i < n && strcmp(settings[i]->name, place->name) == 0)
-		return true;
-	return i <= n &&
-		(i == n || compare_names(settings[i]->name, place->name) >= 0) &&
-		(i == 0 || compare_names(settings[i - 1]->name, place->name) < 0);
+	return i >= 0 && i < n && strcmp(settings[i]->name, name) == 0;
 }
 
+/* The name of a neighbour; one that is missing or too long is no neighbour to know a place by. */
+static void
+note_neighbour(char *name, struct config_generic **settings, int n, int i)
+{
+	name[0] = '\0';
+	if (i >= 0 && i < n && strlen(settings[i]->name) < SETTING_NAME_SIZE)
+		strcpy(name, settings[i]->name);
+}
+
+static struct config_generic *
+find_anew(SettingPlace *place, struct config_generic **settings, int n)
+{
+	int			i = search(settings, n, place->name);
+
+	place->place = i;
+	if (i < n && compare_names(settings[i]->name, place->name) == 0)
+		return settings[i];
+	note_neighbour(place->before, settings, n, i - 1);
+	note_neighbour(place->after, settings, n, i);
+	return NULL;
+}
+
+/* It is at its place, or it is not there, for its neighbours are next to each other; else it is looked for. */
 static struct config_generic *
 find(SettingPlace *place)
 {
 	struct config_generic **settings = get_guc_variables();
 	int			n = GetNumConfigOptions();
+	int			i = place->place;
 
-	if (unlikely(!still_there(settings, n, place)))
-		place->place = search(settings, n, place->name);
-	if (place->place < n && compare_names(settings[place->place]->name, place->name) == 0)
-		return settings[place->place];
-	return NULL;
+	if (is_named(settings, n, i, place->name))
+		return settings[i];
+	if (is_named(settings, n, i - 1, place->before) && is_named(settings, n, i, place->after))
+		return NULL;
+	return find_anew(place, settings, n);
 }
 
 #else

@@ -9,10 +9,16 @@
 #ifndef CORE_SETTING_H
 #define CORE_SETTING_H
 
+#define SETTING_NAME_SIZE 64
+
 typedef struct SettingPlace
 {
 	const char *name;			/* in lower case */
-	int			place;			/* among the settings by name, where there is such an order */
+
+	/* Where settings stand in the order of their names: between which two it was missing. */
+	int			place;
+	char		before[SETTING_NAME_SIZE];
+	char		after[SETTING_NAME_SIZE];
 } SettingPlace;
 
 /*
