@@ -43,7 +43,7 @@ CREATE INDEX ON "Client" (created_at);
 CREATE UNIQUE INDEX ON expertassignment (expert_id, client_id);
 CREATE INDEX ON expertassignment (client_id);
 CREATE INDEX ON orders (client_id);
-VACUUM ANALYZE "Client", expertassignment, orders;
+VACUUM (FREEZE, ANALYZE) "Client", expertassignment, orders;
 
 -- ---- the forms ----
 

@@ -30,7 +30,7 @@ ALTER TABLE rlstest_indexed ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rlstest_roles ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rlstest_team_user ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON rlstest_team_user USING ((SELECT auth.uid()) = user_id);
-VACUUM ANALYZE rlstest, rlstest_indexed, rlstest_roles, rlstest_team_user;
+VACUUM (FREEZE, ANALYZE) rlstest, rlstest_indexed, rlstest_roles, rlstest_team_user;
 
 CREATE FUNCTION is_admin() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
