@@ -16,6 +16,8 @@ PATTYLY_FUNCTION(pattyly_accessible_ids);
 PATTYLY_FUNCTION(pattyly_accessible_keys);
 PATTYLY_FUNCTION(pattyly_accessible_uuids);
 PATTYLY_FUNCTION(pattyly_has_access_bigint);
+PATTYLY_FUNCTION(pattyly_has_access_integer);
+PATTYLY_FUNCTION(pattyly_has_access_smallint);
 PATTYLY_FUNCTION(pattyly_has_access_text);
 PATTYLY_FUNCTION(pattyly_has_access_uuid);
 
@@ -52,7 +54,7 @@ reject_kind(const AccessRelation *relation, KeyKind asked)
 
 /* relation, object.  Null is nobody's. */
 static Datum
-has_access(FunctionCallInfo fcinfo, KeyKind kind)
+has_access(FunctionCallInfo fcinfo, KeyKind kind, Datum object)
 {
 	AccessSet  *set;
 
@@ -61,19 +63,32 @@ has_access(FunctionCallInfo fcinfo, KeyKind kind)
 	set = named_set(fcinfo);
 	if (unlikely(access_set_relation(set)->object_kind != kind))
 		reject_kind(access_set_relation(set), kind);
-	PG_RETURN_BOOL(access_set_has(set, PG_GETARG_DATUM(1)));
+	PG_RETURN_BOOL(access_set_has(set, object));
 }
 
 Datum
 pattyly_has_access_uuid(PG_FUNCTION_ARGS)
 {
-	return has_access(fcinfo, KEY_UUID);
+	return has_access(fcinfo, KEY_UUID, PG_GETARG_DATUM(1));
 }
 
 Datum
 pattyly_has_access_bigint(PG_FUNCTION_ARGS)
 {
-	return has_access(fcinfo, KEY_BIGINT);
+	return has_access(fcinfo, KEY_BIGINT, PG_GETARG_DATUM(1));
+}
+
+/* Those for smaller integers spare a column the cast, which no index over it would match. */
+Datum
+pattyly_has_access_integer(PG_FUNCTION_ARGS)
+{
+	return has_access(fcinfo, KEY_BIGINT, Int64GetDatum(PG_GETARG_INT32(1)));
+}
+
+Datum
+pattyly_has_access_smallint(PG_FUNCTION_ARGS)
+{
+	return has_access(fcinfo, KEY_BIGINT, Int64GetDatum(PG_GETARG_INT16(1)));
 }
 
 /* A literal without a type comes here, whatever the keys are. */

@@ -123,15 +123,23 @@ any_of(Oid operator, Oid collation, Node *column, Node *array)
 	return (Node *) condition;
 }
 
-/* The equality of the index for keys of the type; InvalidOid when it has none that fits. */
+/* Whether has_access() takes a column of the type for keys of the kind. */
+static bool
+is_kind_of(KeyKind kind, Oid type)
+{
+	return type == key_kind_type(kind) ||
+		(kind == KEY_BIGINT && (type == INT4OID || type == INT2OID));
+}
+
+/* Equality of the column, as the index has it, and a key; InvalidOid when it has none that fits. */
 static Oid
-index_equality(const SupportRequestIndexCondition *request, Oid type)
+index_equality(const SupportRequestIndexCondition *request, Oid column, Oid key)
 {
 	if (request->index->relam != BTREE_AM_OID ||
 		(OidIsValid(request->indexcollation) &&
 		 !get_collation_isdeterministic(request->indexcollation)))
 		return InvalidOid;
-	return get_opfamily_member(request->opfamily, type, type, BTEqualStrategyNumber);
+	return get_opfamily_member(request->opfamily, column, key, BTEqualStrategyNumber);
 }
 
 static void estimate_index_cost(PlannerInfo *root, IndexPath *path, double loop_count,
@@ -150,9 +158,10 @@ has_access_condition(SupportRequestIndexCondition *request)
 		return NIL;
 	relation = relation_of_call(call);
 	if (relation == NULL ||
-		exprType(lsecond(call->args)) != key_kind_type(relation->object_kind))
+		!is_kind_of(relation->object_kind, exprType(lsecond(call->args))))
 		return NIL;
-	operator = index_equality(request, key_kind_type(relation->object_kind));
+	operator = index_equality(request, exprType(lsecond(call->args)),
+							  key_kind_type(relation->object_kind));
 	array = OidIsValid(operator) ? fetching_call(call, relation->object_kind) : NULL;
 	if (array == NULL)
 		return NIL;
@@ -233,7 +242,7 @@ path_for_one(PlannerInfo *root, const IndexPath *path, const IndexClause *ours)
 	IndexPath	result = *path;
 	Expr	   *equal;
 
-	unknown->typeId = exprType(linitial(all->args));
+	unknown->typeId = get_element_type(exprType(lsecond(all->args)));
 	unknown->typeMod = -1;
 	equal = make_opclause(all->opno, BOOLOID, false, linitial(all->args), (Expr *) unknown,
 						  InvalidOid, all->inputcollid);
@@ -348,7 +357,7 @@ is_owner_condition(SupportRequestIndexCondition *request)
 
 	if (!IsA(call, FuncExpr) || request->indexarg != 0)
 		return NIL;
-	operator = index_equality(request, UUIDOID);
+	operator = index_equality(request, UUIDOID, UUIDOID);
 	uid = own_function("uid", 0, InvalidOid);
 	if (!OidIsValid(operator) || !OidIsValid(uid))
 		return NIL;

@@ -83,6 +83,18 @@ CREATE FUNCTION pattyly.has_access(relation text, object bigint) RETURNS boolean
 COMMENT ON FUNCTION pattyly.has_access(text, bigint) IS
 'As has_access(text, uuid), for objects whose key is a bigint. Writes nothing.';
 
+CREATE FUNCTION pattyly.has_access(relation text, object integer) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 20 SUPPORT pattyly.has_access_support
+    AS 'MODULE_PATHNAME', 'pattyly_has_access_integer';
+COMMENT ON FUNCTION pattyly.has_access(text, integer) IS
+'As has_access(text, bigint), for a column of type integer and the index over it. Writes nothing.';
+
+CREATE FUNCTION pattyly.has_access(relation text, object smallint) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 20 SUPPORT pattyly.has_access_support
+    AS 'MODULE_PATHNAME', 'pattyly_has_access_smallint';
+COMMENT ON FUNCTION pattyly.has_access(text, smallint) IS
+'As has_access(text, bigint), for a column of type smallint and the index over it. Writes nothing.';
+
 CREATE FUNCTION pattyly.has_access(relation text, object text) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE COST 20 SUPPORT pattyly.has_access_support
     AS 'MODULE_PATHNAME', 'pattyly_has_access_text';
@@ -103,12 +115,15 @@ CREATE FUNCTION pattyly.accessible_keys(relation text) RETURNS text[]
 COMMENT ON FUNCTION pattyly.accessible_keys(text) IS
 'As accessible_uuids(), of a relation whose keys are text, in the order of their bytes. Writes nothing.';
 
-REVOKE ALL ON FUNCTION pattyly.has_access(text, uuid), pattyly.has_access(text, bigint), pattyly.has_access(text, text),
+REVOKE ALL ON FUNCTION pattyly.has_access(text, uuid), pattyly.has_access(text, bigint), pattyly.has_access(text, integer),
+    pattyly.has_access(text, smallint), pattyly.has_access(text, text),
     pattyly.accessible_uuids(text), pattyly.accessible_ids(text), pattyly.accessible_keys(text) FROM PUBLIC;
 
 INSERT INTO pattyly.api_bundles (bundle, kind, object) VALUES
     ('R', 'FUNCTION', 'pattyly.has_access(text, uuid)'),
     ('R', 'FUNCTION', 'pattyly.has_access(text, bigint)'),
+    ('R', 'FUNCTION', 'pattyly.has_access(text, integer)'),
+    ('R', 'FUNCTION', 'pattyly.has_access(text, smallint)'),
     ('R', 'FUNCTION', 'pattyly.has_access(text, text)'),
     ('R', 'FUNCTION', 'pattyly.accessible_uuids(text)'),
     ('R', 'FUNCTION', 'pattyly.accessible_ids(text)'),
@@ -117,6 +132,7 @@ INSERT INTO pattyly.api_bundles (bundle, kind, object) VALUES
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON pattyly.relations TO @extowner@;
 GRANT EXECUTE ON FUNCTION pattyly.define_relation(text, regclass, name, name, text, boolean), pattyly.drop_relation(text)
 TO @extowner@ WITH GRANT OPTION;
-GRANT EXECUTE ON FUNCTION pattyly.has_access(text, uuid), pattyly.has_access(text, bigint), pattyly.has_access(text, text),
+GRANT EXECUTE ON FUNCTION pattyly.has_access(text, uuid), pattyly.has_access(text, bigint), pattyly.has_access(text, integer),
+    pattyly.has_access(text, smallint), pattyly.has_access(text, text),
     pattyly.accessible_uuids(text), pattyly.accessible_ids(text), pattyly.accessible_keys(text)
 TO @extowner@ WITH GRANT OPTION;
