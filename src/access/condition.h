@@ -22,13 +22,19 @@ extern char *condition_text(Relation table, Node *condition);
 /* NULL, or the name of a volatile function that the condition calls. */
 extern char *condition_volatile_function(Node *condition);
 
+/* NULL, or the name of a temporary table that it reads. */
+extern char *condition_temporary_table(Node *condition);
+
 /*
  * Whether the condition can change between two statements that see the same data:
  * it reads a setting, say.  now() cannot, within a transaction.
  */
 extern bool condition_is_unsteady(Node *condition);
 
-/* search_path for text of ours, until condition_end_search_path(); an error ends it as well. */
+/*
+ * The search_path for text of ours, and the other settings that it depends on, until
+ * condition_end_search_path(); an error ends it as well.
+ */
 extern int	condition_begin_search_path(void);
 extern void condition_end_search_path(int nest_level);
 

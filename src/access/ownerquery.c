@@ -198,6 +198,23 @@ execute(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 
 	FreeQueryDesc(desc);
 }
 
+/* Functions that were not there from the start may look for names at run time: with the owner's rights, so not the caller's way. */
+static void
+execute_safely(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 limit,
+			   RowReceiver *receiver)
+{
+	int			nest_level;
+
+	if (plan->invalItems == NIL)
+	{
+		execute(plan, query, params, limit, receiver);
+		return;
+	}
+	nest_level = condition_begin_search_path();
+	execute(plan, query, params, limit, receiver);
+	condition_end_search_path(nest_level);
+}
+
 /*
  * When it fails, the end of the (sub)transaction restores who we are, as after a
  * failed check of referential integrity.
@@ -223,7 +240,7 @@ ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryR
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(query->owner, security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-	execute(ready_plan(query), query, params, limit, &receiver);
+	execute_safely(ready_plan(query), query, params, limit, &receiver);
 	SetUserIdAndSecContext(user, security);
 	if (own_snapshot)
 		PopActiveSnapshot();
