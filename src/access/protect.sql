@@ -10,7 +10,7 @@ COMMENT ON FUNCTION pattyly.policy_text(regclass, text) IS
 
 CREATE FUNCTION pattyly.protect_tables(target regclass)
     RETURNS TABLE (id regclass, name text, kind "char", has_own_indexes boolean, level integer)
-    LANGUAGE sql VOLATILE
+    LANGUAGE sql VOLATILE ROWS 10
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH RECURSIVE tree AS (
@@ -450,12 +450,13 @@ $$;
 COMMENT ON FUNCTION pattyly.warn_of_other_policies(regclass, text[], oid[]) IS
 'For protect(): a WARNING for each table where permissive policies of others are OR-ed with its own. Writes nothing.';
 
+-- Without jit: it would take longer to compile the queries of the catalogs than to run them.
 CREATE FUNCTION pattyly.protect(target regclass, owner_column name DEFAULT NULL, relation text DEFAULT NULL,
                                 object_column name DEFAULT NULL, commands text[] DEFAULT '{select}',
                                 roles name[] DEFAULT '{authenticated}', force boolean DEFAULT true,
                                 dry_run boolean DEFAULT false) RETURNS SETOF text
     LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
+    SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
     wanted_commands text[] := pattyly.protect_commands(commands);
@@ -493,7 +494,7 @@ COMMENT ON FUNCTION pattyly.protect(regclass, name, text, name, text[], name[], 
 
 CREATE FUNCTION pattyly.unprotect(target regclass) RETURNS SETOF text
     LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
+    SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
     statement text;
