@@ -30,6 +30,26 @@ SELECT is((SELECT extowner::regrole::text FROM pg_extension WHERE extname = 'pat
 CREATE TABLE functions (bundle text, signature text);
 INSERT INTO functions VALUES
 	('R', 'client_ip()'),
+	('R', 'aal()'),
+	('R', 'accessible_ids(text)'),
+	('R', 'accessible_keys(text)'),
+	('R', 'accessible_uuids(text)'),
+	('R', 'claim(text)'),
+	('R', 'claim_json(text)'),
+	('R', 'claims()'),
+	('R', 'email()'),
+	('R', 'has_access(text,bigint)'),
+	('R', 'has_access(text,integer)'),
+	('R', 'has_access(text,smallint)'),
+	('R', 'has_access(text,text)'),
+	('R', 'has_access(text,uuid)'),
+	('R', 'has_claim(text,text)'),
+	('R', 'is_anonymous()'),
+	('R', 'is_owner(uuid)'),
+	('R', 'logout()'),
+	('R', 'role()'),
+	('R', 'session_id()'),
+	('R', 'uid()'),
 	('R', 'client_key(inet)'),
 	('R', 'pre_request()'),
 	('S', 'allow(text,text,integer)'),
@@ -43,6 +63,30 @@ INSERT INTO functions VALUES
 	('M', 'read_limit_memory()'),
 	('M', 'read_limit_stats()'),
 	('A', 'block_key(text,text,interval,text)'),
+	('A', 'check_protect_target(regclass)'),
+	('A', 'define_relation(text,regclass,name,name,text,boolean)'),
+	('A', 'drop_relation(text)'),
+	('A', 'explain_access(regclass,text,uuid,text,name,jsonb)'),
+	('A', 'login_as(uuid,name,jsonb)'),
+	('A', 'policy_text(regclass,text)'),
+	('A', 'protect(regclass,name,text,name,text[],name[],boolean,boolean)'),
+	('A', 'protect_by_owner(regclass,name)'),
+	('A', 'protect_by_relation(regclass,text,name)'),
+	('A', 'protect_commands(text[])'),
+	('A', 'protect_condition(regclass,name,text,name)'),
+	('A', 'protect_foreign(regclass)'),
+	('A', 'protect_grants(regprocedure[],oid[])'),
+	('A', 'protect_indexes(regclass,text[],text,bigint)'),
+	('A', 'protect_key(regclass,name)'),
+	('A', 'protect_policies(regclass,text,text[],oid[])'),
+	('A', 'protect_primary_key(regclass)'),
+	('A', 'protect_relation(text)'),
+	('A', 'protect_roles(name[])'),
+	('A', 'protect_security(regclass,boolean)'),
+	('A', 'protect_tables(regclass)'),
+	('A', 'unprotect(regclass)'),
+	('A', 'visible_rows(regclass,uuid,name,jsonb)'),
+	('A', 'warn_of_other_policies(regclass,text[],oid[])'),
 	('A', 'drop_limit(text)'),
 	('A', 'grant_api(name,name[])'),
 	('A', 'is_preloaded()'),
@@ -54,6 +98,9 @@ INSERT INTO functions VALUES
 	('A', 'set_limit(text,bigint,interval,text,bigint,interval,text,text)'),
 	('A', 'top_keys(text,integer)'),
 	('A', 'unblock_key(text,text)'),
+	('-', 'check_relation_row()'),
+	('-', 'has_access_support(internal)'),
+	('-', 'is_owner_support(internal)'),
 	('-', 'check_limit_row()'),
 	('-', 'check_list_row()'),
 	('-', 'check_route_row()'),
@@ -65,6 +112,7 @@ INSERT INTO relations VALUES
 	('A', 'api_bundles', 'SELECT'),
 	('A', 'ip_list', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
 	('A', 'limits', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
+	('A', 'relations', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
 	('A', 'routes', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
 	('A', 'routes_id_seq', 'SELECT UPDATE USAGE');
 
@@ -103,6 +151,10 @@ INSERT INTO calls VALUES
 	('R', 'SELECT pattyly.client_ip()'),
 	('R', 'SELECT pattyly.client_key(''2001:db8::1'')'),
 	('R', 'SELECT pattyly.pre_request()'),
+	('R', 'SELECT pattyly.uid(), pattyly.role(), pattyly.email(), pattyly.claims(), pattyly.aal()'),
+	('R', 'SELECT pattyly.session_id(), pattyly.is_anonymous(), pattyly.is_owner(NULL)'),
+	('R', 'SELECT pattyly.claim(''sub''), pattyly.claim_json(''sub''), pattyly.has_claim(''sub'', ''x'')'),
+	('R', 'SELECT pattyly.has_access(''seen'', gen_random_uuid()), pattyly.accessible_uuids(''seen'')'),
 	('S', 'SELECT pattyly.allow(''limit'', ''k'')'),
 	('S', 'SELECT pattyly.check_limit(''limit'', ''k'')'),
 	('S', 'SELECT pattyly.check_limit(''k'', 5, interval ''1 s'')'),
@@ -115,6 +167,14 @@ INSERT INTO calls VALUES
 	('M', 'SELECT * FROM pattyly.limit_stats'),
 	('M', 'SELECT * FROM pattyly.read_limit_memory()'),
 	('M', 'SELECT * FROM pattyly.read_limit_stats()'),
+	('A', 'SELECT pattyly.define_relation(''mine'', ''tests_assignments'', ''who'', ''what'')'),
+	('A', 'SELECT pattyly.drop_relation(''mine'')'),
+	('A', 'SELECT pattyly.protect(''tests_assignments'', owner_column => ''who'', dry_run => true)'),
+	('A', 'SELECT pattyly.unprotect(''tests_assignments'')'),
+	('A', 'SELECT pattyly.login_as(NULL, current_user)'),
+	('A', 'SELECT pattyly.visible_rows(''tests_assignments'', NULL, current_user)'),
+	('A', 'SELECT * FROM pattyly.relations'),
+	('A', 'UPDATE pattyly.relations SET filter = NULL'),
 	('A', 'SELECT pattyly.block_key(''limit'', ''blocked'', ''1 s'')'),
 	('A', 'SELECT pattyly.drop_limit(''no-such'')'),
 	('A', 'SELECT pattyly.is_preloaded()'),
@@ -157,6 +217,9 @@ INSERT INTO calls VALUES
 	('-', 'SELECT set_config(''pattyly.on_limiter_failure'', ''allow'', true)');
 
 SELECT pattyly.set_limit('limit', 1000, '1 s');
+CREATE TABLE tests_assignments (who uuid, what uuid PRIMARY KEY);
+ALTER TABLE tests_assignments OWNER TO tests_owner;
+SELECT pattyly.define_relation('seen', 'tests_assignments', 'who', 'what');
 SET pattyly.trusted_proxies = 1;
 SELECT set_config('request.headers', '{"x-forwarded-for": "203.0.113.9"}', false),
 	set_config('request.method', 'GET', false),
@@ -209,7 +272,9 @@ SELECT set_eq('granted', $$
 		FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) AS who
 	UNION ALL
 	SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s', 'pattyly.' || signature, who)
-	FROM (VALUES ('R', 'client_ip()'), ('R', 'client_key(inet)'), ('R', 'pre_request()'),
+	FROM (SELECT b.bundle::text, regexp_replace(b.object, '^pattyly\.', '') FROM pattyly.api_bundles AS b
+		WHERE b.object ~ '(aal|access|accessible|anonymous|claim|claims|email|logout|owner|role|session|uid)'
+		UNION ALL VALUES ('R', 'client_ip()'), ('R', 'client_key(inet)'), ('R', 'pre_request()'),
 		('S', 'allow(text, text, integer)'), ('S', 'check_limit(text, text, integer)'),
 		('S', 'check_limit(text, bigint, interval, integer, text)'), ('S', 'check_limits(text[], text, integer)'),
 		('S', 'enforce_limit(text, text, integer)'), ('S', 'limit_headers(pattyly.limit_result)'),
@@ -235,7 +300,7 @@ FROM (VALUES ('tests_nobody', '[x]'), ('anon', '[x]'), ('authenticated', '[x]'),
 SET ROLE tests_owner;
 SELECT is((SELECT count(*) FROM pattyly.grant_api('no-such-role', '{neither}')), 0::bigint,
 	'roles that do not exist are left out');
-SELECT is((SELECT count(*) FROM pattyly.grant_api(NULL, '{tests_application}')), 4::bigint,
+SELECT is((SELECT count(*) FROM pattyly.grant_api(NULL, '{tests_application}')), 24::bigint,
 	'a role of your own gets the R bundle');
 RESET ROLE;
 SELECT has_just('tests_application', '[R]', 'as an API role');                                                  -- 4
