@@ -139,9 +139,8 @@ $$;
 COMMENT ON FUNCTION pattyly.protect_relation(text) IS
 'For protect(): the relation of that name, or an error. Writes nothing.';
 
--- An index over an integer is of no use to a comparison as bigint, which is what has_access() makes.
-CREATE FUNCTION pattyly.protect_key(target regclass, column_name name, OUT kind regtype, OUT expression text,
-                                    OUT index_key text)
+CREATE FUNCTION pattyly.protect_key(target regclass, column_name name, OUT kind regtype, OUT argument regtype,
+                                    OUT expression text, OUT index_key text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -159,23 +158,23 @@ BEGIN
     END LOOP;
     expression := quote_ident(column_name);
     index_key := expression;
+    argument := type;
     CASE type::regtype
         WHEN 'uuid'::regtype, 'bigint'::regtype, 'text'::regtype THEN
             kind := type;
         WHEN 'varchar'::regtype THEN
             kind := 'text';
+            argument := 'text';
             expression := expression || '::text';
         WHEN 'integer'::regtype, 'smallint'::regtype THEN
             kind := 'bigint';
-            expression := expression || '::bigint';
-            index_key := format('(%s)', expression);
         ELSE
             kind := type;
     END CASE;
 END
 $$;
 COMMENT ON FUNCTION pattyly.protect_key(regclass, name) IS
-'For protect(): what kind of key a column is (uuid, bigint, text, or its type when it is none), and how it stands in a policy and in an index. Errors: 42703. Writes nothing.';
+'For protect(): what kind of key a column is (uuid, bigint, text, or its type when it is none), for which has_access(), and how it stands in a policy and in an index. Errors: 42703. Writes nothing.';
 
 CREATE FUNCTION pattyly.protect_primary_key(target regclass) RETURNS name
     LANGUAGE plpgsql STABLE
@@ -234,7 +233,7 @@ BEGIN
             USING ERRCODE = 'datatype_mismatch', HINT = format('The objects of this relation are %s.', wanted.kind);
     END IF;
     condition := format('pattyly.has_access(%L, %s)', relation, object.expression);
-    functions := ARRAY[format('pattyly.has_access(text,%s)', object.kind)::regprocedure,
+    functions := ARRAY[format('pattyly.has_access(text,%s)', object.argument)::regprocedure,
                        (CASE object.kind WHEN 'uuid'::regtype THEN 'pattyly.accessible_uuids(text)'
                                          WHEN 'bigint'::regtype THEN 'pattyly.accessible_ids(text)'
                                          ELSE 'pattyly.accessible_keys(text)' END)::regprocedure];

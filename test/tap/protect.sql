@@ -249,12 +249,12 @@ INSERT INTO types VALUES
 	('uuid', 'uuid', 'id', 'id'),
 	('bigint', 'bigint', 'id', 'id'),
 	('bigint', 'smallint', 'id', 'id'),
-	('integer', 'bigint', 'id::bigint', '(id::bigint)'),
-	('smallint', 'integer', 'id::bigint', '(id::bigint)'),
+	('integer', 'bigint', 'id', 'id'),
+	('smallint', 'integer', 'id', 'id'),
 	('text', 'varchar', 'id', 'id'),
 	('varchar(10)', 'text', 'id::text', 'id'),
 	('uuid_domain', 'uuid', 'id', 'id'),
-	('int_domain_domain', 'int_domain', 'id::bigint', '(id::bigint)');
+	('int_domain_domain', 'int_domain', 'id', 'id');
 CREATE FUNCTION typed(t types) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	value text := CASE WHEN t.type ~ 'uuid' THEN 'u(n)' ELSE 'n' END;
