@@ -6,6 +6,7 @@
 
 #include "access/access.h"
 #include "access/claims.h"
+#include "access/login.h"
 #include "access/relations.h"
 #include "access/sets.h"
 #include "core/compat.h"
@@ -14,6 +15,7 @@ void
 access_init(void)
 {
 	claims_init();
+	login_init();
 	relations_init();
 	sets_init();
 }

@@ -5,7 +5,7 @@
 #include "postgres.h"
 
 #include "access/condition.h"
-#include "access/transam.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "core/compat.h"
 #include "nodes/nodeFuncs.h"
@@ -23,6 +23,13 @@
 
 /* ---- text to expression ---- */
 
+/* An asterisk stands for columns in a list of them only; the analysis of expressions does not expect it. */
+static bool
+is_star(const Node *node)
+{
+	return IsA(node, ColumnRef) && IsA(linitial(((const ColumnRef *) node)->fields), A_Star);
+}
+
 /* SELECT with one nameless column and nothing else, which is how the grammar sees an expression. */
 static bool
 is_one_expression(const SelectStmt *select)
@@ -32,7 +39,7 @@ is_one_expression(const SelectStmt *select)
 	if (select->op != SETOP_NONE || list_length(select->targetList) != 1)
 		return false;
 	target = linitial_node(ResTarget, select->targetList);
-	return target->name == NULL && target->indirection == NIL &&
+	return target->name == NULL && target->indirection == NIL && !is_star(target->val) &&
 		select->distinctClause == NIL && select->intoClause == NULL &&
 		select->fromClause == NIL && select->whereClause == NULL &&
 		select->groupClause == NIL && select->havingClause == NULL &&
@@ -74,19 +81,23 @@ condition_parse(Relation table, const char *text, ParseExprKind kind)
 
 /* ---- expression to text ---- */
 
+/* Whoever calls may set all of these, and each makes another thing of the same literal or name. */
+static const char *const text_settings[][2] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"standard_conforming_strings", "on"},
+	{"array_nulls", "on"},
+	{"datestyle", "ISO"},
+	{"intervalstyle", "postgres"},
+	{"extra_float_digits", "3"}
+};
+
 int
 condition_begin_settings(void)
 {
-	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"DateStyle", "ISO"},
-		{"IntervalStyle", "postgres"},
-		{"extra_float_digits", "1"}
-	};
 	int			nest_level = NewGUCNestLevel();
 
-	for (int i = 0; i < lengthof(settings); i++)
-		set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+	for (int i = 0; i < lengthof(text_settings); i++)
+		set_config_option(text_settings[i][0], text_settings[i][1], PGC_USERSET, PGC_S_SESSION,
 						  GUC_ACTION_SAVE, true, 0, false);
 	return nest_level;
 }
@@ -153,17 +164,46 @@ is_unsteady_function(Oid function, void *context)
 		func_volatile(function) != PROVOLATILE_IMMUTABLE;
 }
 
+/* A table that another session may have another one of. */
+static bool
+find_temporary(Node *node, void *context)
+{
+	const RangeTblEntry *rte = (const RangeTblEntry *) node;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		if (rte->rtekind != RTE_RELATION || get_rel_persistence(rte->relid) != RELPERSISTENCE_TEMP)
+			return false;
+		*(Oid *) context = rte->relid;
+		return true;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, find_temporary, context, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, find_temporary, context);
+}
+
+char *
+condition_temporary_table(Node *condition)
+{
+	Oid			relid = InvalidOid;
+
+	return find_temporary(condition, &relid) ? get_rel_name(relid) : NULL;
+}
+
+/* What a view or a policy of a table in a sub-select calls is not looked for: any sub-select may be unsteady. */
 static bool
 find_unsteady(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
+	if (IsA(node, SubLink))
+		return true;
 	if (check_functions_in_node(node, is_unsteady_function, context))
 		return true;
 	if (IsA(node, SQLValueFunction))
 		return true;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, find_unsteady, context, 0);
 	return expression_tree_walker(node, find_unsteady, context);
 }
 
@@ -171,29 +211,4 @@ bool
 condition_is_unsteady(Node *condition)
 {
 	return find_unsteady(condition, NULL);
-}
-
-static bool
-is_user_function(Oid function, void *context)
-{
-	return function >= FirstNormalObjectId;
-}
-
-/* A table is read by way of its policies, a view by way of its query: both may call anything. */
-static bool
-find_user_code(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, SubLink) || IsA(node, CoerceToDomain))
-		return true;
-	if (check_functions_in_node(node, is_user_function, context))
-		return true;
-	return expression_tree_walker(node, find_user_code, context);
-}
-
-bool
-condition_runs_user_code(Node *condition)
-{
-	return find_user_code(condition, NULL);
 }

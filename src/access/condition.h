@@ -22,14 +22,14 @@ extern char *condition_text(Relation table, Node *condition);
 /* NULL, or the name of a volatile function that the condition calls. */
 extern char *condition_volatile_function(Node *condition);
 
+/* NULL, or the name of a temporary table that it reads. */
+extern char *condition_temporary_table(Node *condition);
+
 /*
  * Whether the condition can change between two statements that see the same data:
  * it reads a setting, say.  now() cannot, within a transaction.
  */
 extern bool condition_is_unsteady(Node *condition);
-
-/* Whether it runs code that somebody wrote, and not the server's own alone. */
-extern bool condition_runs_user_code(Node *condition);
 
 /*
  * Settings under which our text means the same for everybody, and under which no

@@ -262,22 +262,35 @@ make_params(const OwnerQuery *query, const Datum *values)
 	return params;
 }
 
-/* Code of others that runs as the owner must not meet the caller's search_path. */
 static void
 execute(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 limit,
 		RowReceiver *receiver)
 {
 	QueryDesc  *desc = CreateQueryDesc(plan, query->text, GetActiveSnapshot(), InvalidSnapshot,
 									   &receiver->pub, make_params(query, params), NULL, 0);
-	int			nest_level = query->runs_user_code ? condition_begin_settings() : 0;
 
 	ExecutorStart(desc, 0);
 	compat_executor_run(desc, limit);
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
-	if (query->runs_user_code)
-		condition_end_settings(nest_level);
+}
+
+/* Functions that were not there from the start may look for names at run time: with the owner's rights, so not the caller's way. */
+static void
+execute_safely(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 limit,
+			   RowReceiver *receiver)
+{
+	int			nest_level;
+
+	if (plan->invalItems == NIL)
+	{
+		execute(plan, query, params, limit, receiver);
+		return;
+	}
+	nest_level = condition_begin_settings();
+	execute(plan, query, params, limit, receiver);
+	condition_end_settings(nest_level);
 }
 
 void
@@ -294,7 +307,7 @@ ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryR
 	Disguise	before;
 
 	become_owner(query, &before);
-	execute(ready_plan(query), query, params, limit, &receiver);
+	execute_safely(ready_plan(query), query, params, limit, &receiver);
 	become_caller(&before);
 	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(context);

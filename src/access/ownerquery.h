@@ -20,7 +20,6 @@ typedef struct OwnerQuery
 	const char *text;			/* every name qualified but those of pg_catalog */
 	Oid			owner;
 	Oid			table;			/* that it reads first: not another one that has its name now */
-	bool		runs_user_code; /* see condition_runs_user_code() */
 	int			n_params;
 	Oid			types[OWNER_QUERY_MAX_PARAMS];
 

@@ -62,6 +62,7 @@ static ConfigTable relations_table = {.name = "relations", .load = load_rows};
 /* The relations that were made ready, and those that are not good any more but may be in use. */
 static AccessRelation *ready;
 static uint64 ready_generation;
+static AccessRelation *retired_ones;
 static MemoryContext retired;
 static uint64 epoch = 1;
 
@@ -314,7 +315,6 @@ prepare_query(AccessRelation *relation, OwnerQuery *query, const char *text, int
 	query->text = MemoryContextStrdup(relation->context, text);
 	query->owner = relation->owner;
 	query->table = relation->assignments;
-	query->runs_user_code = relation->runs_user_code;
 	query->n_params = n_params;
 	query->types[0] = key_kind_type(relation->subject_kind);
 	query->types[1] = key_kind_type(relation->object_kind);
@@ -324,10 +324,9 @@ static void
 examine_filter(AccessRelation *relation, const RelationRow *row, Relation table)
 {
 	int			nest_level = condition_begin_settings();
-	Node	   *filter = condition_parse(table, row->filter, EXPR_KIND_WHERE);
 
-	relation->is_unsteady = condition_is_unsteady(filter);
-	relation->runs_user_code = condition_runs_user_code(filter);
+	relation->is_unsteady = condition_is_unsteady(condition_parse(table, row->filter,
+																  EXPR_KIND_WHERE));
 	condition_end_settings(nest_level);
 }
 
@@ -370,14 +369,28 @@ check_owner(const RelationRow *row, Relation table)
 	return owner;
 }
 
+/* The filter has been read before: what it names is not there any more. */
+static void
+name_broken_filter(void *arg)
+{
+	errcontext("filter of relation \"%s\"", (const char *) arg);
+	errhint("%s", define_hint);
+	errposition(0);
+}
+
 static AccessRelation *
 ready_relation(const RelationRow *row)
 {
+	ErrorContextCallback context = {error_context_stack, name_broken_filter, row->name};
 	RelationParts parts;
 	AccessRelation *relation;
+	Oid			owner;
 
 	open_parts(&parts, row);
-	relation = make_ready(row, &parts, check_owner(row, parts.table));
+	owner = check_owner(row, parts.table);
+	error_context_stack = &context;
+	relation = make_ready(row, &parts, owner);
+	error_context_stack = context.previous;
 	relation_close(parts.table, AccessShareLock);
 	MemoryContextSetParent(relation->context, CacheMemoryContext);
 	relation->next = ready;
@@ -396,7 +409,22 @@ retire(AccessRelation **link)
 	ownerquery_forget(&relation->probe);
 	ownerquery_forget(&relation->fetch);
 	MemoryContextSetParent(relation->context, retired);
+	relation->next = retired_ones;
+	retired_ones = relation;
 	epoch++;
+}
+
+/* One that was in use when it was retired has been planned again, perhaps. */
+static void
+bury_retired(void)
+{
+	for (AccessRelation *relation = retired_ones; relation != NULL; relation = relation->next)
+	{
+		ownerquery_forget(&relation->probe);
+		ownerquery_forget(&relation->fetch);
+	}
+	retired_ones = NULL;
+	MemoryContextDeleteChildren(retired);
 }
 
 static void
@@ -483,7 +511,7 @@ end_of_transaction(XactEvent event, void *arg)
 		event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_PARALLEL_ABORT)
 	{
 		epoch++;
-		MemoryContextDeleteChildren(retired);
+		bury_retired();
 	}
 }
 
@@ -534,13 +562,26 @@ name_filter(void *arg)
 	errcontext("filter of relation \"%s\"", (const char *) arg);
 }
 
+static void
+reject_temporary(const RelationRow *row, const char *table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("relation \"%s\" cannot read temporary table \"%s\"", row->name, table),
+			 errdetail("A relation is there for all sessions, a temporary table for one."),
+			 errhint("Use a table that lasts.")));
+}
+
 /* The filter, checked, as text that does not depend on the search_path. */
 static char *
 check_filter(const RelationRow *row, Relation table)
 {
 	Node	   *condition = condition_parse(table, row->filter, EXPR_KIND_WHERE);
 	char	   *function = condition_volatile_function(condition);
+	char	   *temporary = condition_temporary_table(condition);
 
+	if (temporary != NULL)
+		reject_temporary(row, temporary);
 	if (function != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -578,28 +619,42 @@ try_out(const RelationRow *row, const RelationParts *parts, Oid owner)
 				nobody[i] = CStringGetTextDatum("");
 				break;
 		}
-	ownerquery_run(&relation->probe, nobody, 1, ignore_row, NULL);
-	ownerquery_forget(&relation->probe);
+	PG_TRY();
+	{
+		ownerquery_run(&relation->probe, nobody, 1, ignore_row, NULL);
+	}
+	PG_FINALLY();
+	{
+		ownerquery_forget(&relation->probe);
+	}
+	PG_END_TRY();
 	MemoryContextDelete(relation->context);
 }
 
-/* Whose rights will be used: the table's owner's, who may differ from a superuser who writes the row. */
+/*
+ * Whose rights will be used: the table's owner's, who may differ from a superuser who writes the row.  A new row that
+ * names the owner comes from a dump, which grants rights and fills materialized views only after the data.
+ */
 static void
-check_row(RelationRow *row)
+check_row(RelationRow *row, bool is_new)
 {
 	ErrorContextCallback context = {error_context_stack, name_filter, row->name};
 	RelationParts parts;
+	bool		is_restored = is_new && row->owner != NULL;
 	Oid			owner;
 
 	check_name(row->name);
 	open_parts(&parts, row);
 	check_writer(row, parts.table);
+	if (parts.table->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		reject_temporary(row, RelationGetRelationName(parts.table));
 	owner = parts.table->rd_rel->relowner;
 	row->owner = GetUserNameFromId(owner, false);
 	error_context_stack = &context;
 	if (row->filter != NULL)
 		row->filter = check_filter(row, parts.table);
-	try_out(row, &parts, owner);
+	if (!is_restored)
+		try_out(row, &parts, owner);
 	error_context_stack = context.previous;
 	relation_close(parts.table, AccessShareLock);
 }
@@ -624,7 +679,7 @@ pattyly_check_relation_row(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigger->tg_relation);
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	row = read_row(tuple, desc);
-	check_row(row);
+	check_row(row, TRIGGER_FIRED_BY_INSERT(trigger->tg_event));
 	nulls[0] = row->filter == NULL;
 	values[0] = nulls[0] ? (Datum) 0 : CStringGetTextDatum(row->filter);
 	values[1] = DirectFunctionCall1(namein, CStringGetDatum(row->owner));

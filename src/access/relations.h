@@ -28,7 +28,6 @@ typedef struct AccessRelation
 	KeyKind		object_kind;
 	bool		include_self;
 	bool		is_unsteady;	/* see condition_is_unsteady() */
-	bool		runs_user_code; /* see condition_runs_user_code() */
 	int			lookups_at_first;	/* of sets.c; 0: not known yet */
 	OwnerQuery	probe;			/* subject, object: a row when assigned */
 	OwnerQuery	fetch;			/* subject: the objects */

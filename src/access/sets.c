@@ -215,11 +215,19 @@ new_set(AccessRelation *relation, const Moment *moment, const AccessSite *site)
 	return set;
 }
 
+/* An expression of PL/pgSQL runs outside of any query, and again in the same moment: it is a statement of its own. */
+static bool
+outside_of_queries(void)
+{
+	return !ActiveSnapshotSet() || GetActiveSnapshot()->regd_count == 0;
+}
+
 static inline bool
 is_current(const AccessSite *site, const Moment *moment, const char *name, int name_length)
 {
 	return site->set != NULL && site->epoch == relations_epoch() &&
 		site->serial == site->set->serial && same_moment(&site->set->moment, moment) &&
+		(site->set->site == NULL || !outside_of_queries()) &&
 		site->name_length == name_length && memcmp(site->name, name, name_length) == 0;
 }
 
@@ -237,7 +245,7 @@ access_set(AccessSite *site, const char *name, int name_length)
 	/* A set that nobody but this site may use ends with its moment. */
 	relation = relation_get(name, name_length);
 	set = find_set(relation, &moment, site);
-	if (set == NULL || (set->site != NULL && site->set != set))
+	if (set == NULL || (set->site != NULL && (site->set != set || outside_of_queries())))
 		set = new_set(relation, &moment, site);
 	set->last_used = ++uses;
 	site->set = set;

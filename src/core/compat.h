@@ -114,6 +114,18 @@ typedef void CompatJsonAnswer;
 	(pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
 #endif
 
+/* Who needs the privileges on a table of a query; 16 moved that out of the range table. */
+#if PG_VERSION_NUM >= 160000
+#define compat_check_as(query, rte, role) \
+	(getRTEPermissionInfo((query)->rteperminfos, rte)->checkAsUser = (role))
+#define compat_may_use_schema(schema, role) \
+	(object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK)
+#else
+#define compat_check_as(query, rte, role) ((rte)->checkAsUser = (role))
+#define compat_may_use_schema(schema, role) \
+	(pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK)
+#endif
+
 /* How many elements an array expression has; 17 asks the statistics, too. */
 #if PG_VERSION_NUM >= 170000
 #define compat_array_length(root, expression) estimate_array_length(root, expression)

@@ -151,7 +151,3 @@ UNION ALL SELECT format('pre_request alone, in the server: %s microseconds a cal
 UNION ALL SELECT format('of 5 rounds, which took from %s to %s: what else the machine does shows here).', round(min(us)::numeric, 1), round(max(us)::numeric, 1))
           FROM cost;
 \qecho
-\qecho '# NEXT'
-\qecho 'make demo LOG=/var/log/apache2/access.log    your own log, common or combined format, .gz too'
-\qecho 'make test                                    every test this machine can run'
-\qecho 'docs/                                        how to put pattyly in front of your own application'

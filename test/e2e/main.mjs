@@ -34,6 +34,10 @@ const order = [
   'clock',
   'enforce',
   'privileges',
+  'access',
+  'access-write',
+  'access-rpc',
+  'access-tokens',
   'pooler',
 ]
 const unknown = wanted.filter((name) => !order.includes(name))

@@ -2,6 +2,7 @@
 import { connect } from '../lib/clients.mjs'
 import { sql } from '../lib/database.mjs'
 import { anonToken, serviceToken, userToken } from '../lib/jwt.mjs'
+import { ids } from '../lib/people.mjs'
 import { configure } from '../lib/rules.mjs'
 import { is } from '../lib/tap.mjs'
 
@@ -28,6 +29,19 @@ const calls = {
   revoke_api: {},
   run_api_grants: { service_role: 'anon', api_roles: ['anon'], granting: true },
   is_preloaded: {},
+  define_relation: {
+    name: 'r',
+    assignments: 'expertassignment',
+    subject_column: 'expert_id',
+    object_column: 'client_id',
+  },
+  drop_relation: { name: 'client' },
+  protect: { target: 'notes', owner_column: 'id' },
+  unprotect: { target: '"Client"' },
+  login_as: { uid: ids.ada },
+  'login_as a role that may more': { uid: ids.ada, role: 'service_role' },
+  visible_rows: { target: '"Client"', uid: ids.ada },
+  explain_access: { target: '"Client"', key: ids.cleo, uid: ids.ada },
 }
 // What a service token may: to count, no more.
 const forServices = [
@@ -39,7 +53,7 @@ const forServices = [
   'enforce_limit',
   'refund_limit',
 ]
-const relations = ['limits', 'routes', 'ip_list', 'limit_stats', 'limit_memory', 'api_bundles']
+const relations = ['limits', 'routes', 'ip_list', 'limit_stats', 'limit_memory', 'api_bundles', 'relations']
 
 const ask = (call) => (db) => db.schema('pattyly').rpc(call.split(' ')[0], calls[call])
 const outcome = ({ status, error }) => [status, error?.code]
@@ -70,6 +84,7 @@ const columns = {
   routes: { path: '/x' },
   ip_list: { network: '0.0.0.0/0' },
   api_bundles: { object: 'x' },
+  relations: { name: 'x' },
 }
 
 async function allowedToAnybody(gateway, role, token) {
@@ -81,6 +96,8 @@ async function allowedToAnybody(gateway, role, token) {
     `${role} may ask client_key()`,
   )
   is((await send((db) => db.schema('pattyly').rpc('pre_request'))).status, 204, `${role} may call pre_request()`)
+  const { error } = await send((db) => db.schema('pattyly').rpc('logout'))
+  is(error?.code, '55000', `${role} may call logout(), which undoes no login but that of login_as()`)
 }
 
 async function services(gateway) {
@@ -136,6 +153,8 @@ const everything = `SELECT md5(concat(
   (SELECT string_agg(l::text, ';' ORDER BY l) FROM pattyly.limits AS l),
   (SELECT string_agg(r::text, ';' ORDER BY r) FROM pattyly.routes AS r),
   (SELECT string_agg(i::text, ';') FROM pattyly.ip_list AS i),
+  (SELECT string_agg(r::text, ';') FROM pattyly.relations AS r),
+  (SELECT string_agg(p::text, ';') FROM pg_policies AS p),
   (SELECT string_agg(nspacl::text, ';') FROM pg_namespace WHERE nspname = 'pattyly'),
   (SELECT string_agg(proacl::text, ';' ORDER BY oid) FROM pg_proc WHERE pronamespace = 'pattyly'::regnamespace)))`
 
@@ -149,5 +168,5 @@ export default async function privileges({ direct, exposed }) {
   await allowedToAnybody(exposed, 'authenticated', user)
   await services(exposed)
   await notExposed(direct)
-  is(await sql(everything), before, 'none of it changed a limit, a route, a list or a privilege')
+  is(await sql(everything), before, 'none of it changed a limit, a route, a list, a relation, a policy or a privilege')
 }
