@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/claims.h"
+#include "access/estimate.h"
 #include "access/sets.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -449,6 +450,10 @@ have_keys(AccessSet *set, Datum self)
 {
 	if (set->probes == 0 || set->probes < lookups_at_first(set->relation))
 		return false;
+
+	/* To fetch some in vain is not cheap either: the index may be read for all of them. */
+	if (!set->is_big && access_estimate(set->relation) > SMALL_SET)
+		set->is_big = true;
 	if (!set->is_big)
 		fetch(set, self, SMALL_SET);
 	if (set->is_big && set->probes >= PROBES_OF_A_BIG_SET)
