@@ -352,13 +352,16 @@ make_ready(const RelationRow *row, const RelationParts *parts, Oid owner)
 	return relation;
 }
 
-/* The owner that was recorded must still be there, and still own the table. */
+/*
+ * The owner that was recorded must still be there, and still own the table: not as a
+ * superuser does, for whoever owns it now may have changed what the filter calls.
+ */
 static Oid
 check_owner(const RelationRow *row, Relation table)
 {
 	Oid			owner = row->owner == NULL ? InvalidOid : get_role_oid(row->owner, true);
 
-	if (!OidIsValid(owner) || !compat_is_table_owner(RelationGetRelid(table), owner))
+	if (!OidIsValid(owner) || owner != table->rd_rel->relowner)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("relation \"%s\" was defined for another owner of table \"%s\"", row->name,
@@ -441,7 +444,7 @@ retire_those_of(Datum arg, Oid relid)
 		epoch++;
 }
 
-/* A role came, went or changed: perhaps an owner. */
+/* A role came, went or changed: perhaps an owner. Or a schema: its name stands in the queries. */
 static void
 retire_all(Datum arg, int cacheid, uint32 hash)
 {
@@ -524,6 +527,7 @@ relations_init(void)
 	CacheRegisterRelcacheCallback(retire_those_of, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, retire_all, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMMEMROLE, retire_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, retire_all, (Datum) 0);
 	RegisterXactCallback(end_of_transaction, NULL);
 	ownerquery_init();
 }

@@ -1,6 +1,6 @@
 -- Who is asking. uid(), role(), email() and claims() side by side with Supabase's own definitions (test/env/supabase.sql):
 -- the same value, or the same error. Then paths into the claims, and that no claims outlive a change of them.
-SELECT no_plan();
+SELECT plan(624);
 
 -- What an expression gives, or the SQLSTATE and message that it ends with.
 CREATE FUNCTION said(expression text) RETURNS text LANGUAGE plpgsql AS $$
