@@ -56,19 +56,20 @@ take_in(const char *sub_text, const char *claims_text)
 	known.sub_text = MemoryContextStrdup(known.context, sub_text);
 }
 
+static inline bool
+same_text(const char *setting, const char *kept)
+{
+	return setting == NULL ? kept[0] == '\0' : strcmp(setting, kept) == 0;
+}
+
 uint64
 claims_version(void)
 {
 	const char *sub_text = setting_value(&sub_setting);
 	const char *claims_text = setting_value(&claims_setting);
 
-	if (sub_text == NULL)
-		sub_text = "";
-	if (claims_text == NULL)
-		claims_text = "";
-	if (unlikely(strcmp(claims_text, known.claims_text) != 0 ||
-				 strcmp(sub_text, known.sub_text) != 0))
-		take_in(sub_text, claims_text);
+	if (unlikely(!same_text(claims_text, known.claims_text) || !same_text(sub_text, known.sub_text)))
+		take_in(sub_text != NULL ? sub_text : "", claims_text != NULL ? claims_text : "");
 	return known.version;
 }
 

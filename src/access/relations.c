@@ -131,27 +131,6 @@ find_row(const char *name, int length)
 
 /* ---- what a relation may be ---- */
 
-Oid
-key_kind_type(KeyKind kind)
-{
-	switch (kind)
-	{
-		case KEY_UUID:
-			return UUIDOID;
-		case KEY_BIGINT:
-			return INT8OID;
-		case KEY_TEXT:
-			return TEXTOID;
-	}
-	return InvalidOid;
-}
-
-const char *
-key_kind_name(KeyKind kind)
-{
-	return format_type_be(key_kind_type(kind));
-}
-
 static bool
 kind_of_type(Oid type, KeyKind *kind)
 {

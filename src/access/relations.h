@@ -9,14 +9,8 @@
 #ifndef ACCESS_RELATIONS_H
 #define ACCESS_RELATIONS_H
 
+#include "access/keybag.h"
 #include "access/ownerquery.h"
-
-typedef enum KeyKind
-{
-	KEY_UUID,
-	KEY_BIGINT,					/* smallint and integer columns, too */
-	KEY_TEXT					/* compared byte by byte */
-} KeyKind;
 
 typedef struct AccessRelation
 {
@@ -45,10 +39,5 @@ extern AccessRelation *relation_get(const char *name, int length);
 
 /* The same, NULL when it cannot be: for the planner, which does not complain. */
 extern AccessRelation *relation_find(const char *name, int length);
-
-/* The type in which keys of a kind are handed over. */
-extern Oid	key_kind_type(KeyKind kind);
-
-extern const char *key_kind_name(KeyKind kind);
 
 #endif							/* ACCESS_RELATIONS_H */

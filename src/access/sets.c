@@ -18,15 +18,12 @@
 #include "access/estimate.h"
 #include "access/sets.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "core/compat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/uuid.h"
 
 /*
  * How many objects are looked up one by one before the others are fetched, and how
@@ -57,44 +54,6 @@ typedef struct Moment
 	bool		in_recovery;
 } Moment;
 
-typedef struct Key
-{
-	const char *bytes;
-	uint32		length;
-} Key;
-
-typedef struct KeyEntry
-{
-	Key			key;
-	uint32		hash;
-	char		status;
-} KeyEntry;
-
-static inline uint32
-hash_key(Key key)
-{
-	return hash_bytes((const unsigned char *) key.bytes, key.length);
-}
-
-static inline bool
-keys_equal(Key a, Key b)
-{
-	return a.length == b.length && memcmp(a.bytes, b.bytes, a.length) == 0;
-}
-
-#define SH_PREFIX keyset
-#define SH_ELEMENT_TYPE KeyEntry
-#define SH_KEY_TYPE Key
-#define SH_KEY key
-#define SH_SCOPE static inline
-#define SH_STORE_HASH
-#define SH_GET_HASH(table, entry) (entry)->hash
-#define SH_HASH_KEY(table, key) hash_key(key)
-#define SH_EQUAL(table, a, b) keys_equal(a, b)
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
 struct AccessSet
 {
 	uint64		serial;			/* another whenever this is another set */
@@ -107,7 +66,7 @@ struct AccessSet
 	bool		is_big;			/* more than SMALL_SET */
 	bool		complete;
 	MemoryContext context;		/* of the keys */
-	keyset_hash *keys;
+	KeyBag	   *keys;
 };
 
 static AccessSet sets[MAX_SETS];
@@ -262,55 +221,7 @@ access_set_relation(const AccessSet *set)
 	return set->relation;
 }
 
-int64
-access_set_known_size(const AccessSet *set)
-{
-	return set->complete ? (int64) set->keys->members : -1;
-}
-
-/* ---- keys ---- */
-
-/* The bytes that stand for a key; small keys by value stand in the caller's buffer. */
-static inline Key
-key_of(KeyKind kind, Datum value, int64 *buffer)
-{
-	Key			key;
-
-	switch (kind)
-	{
-		case KEY_UUID:
-			key.bytes = (const char *) DatumGetUUIDP(value);
-			key.length = UUID_LEN;
-			break;
-		case KEY_BIGINT:
-			*buffer = DatumGetInt64(value);
-			key.bytes = (const char *) buffer;
-			key.length = sizeof(int64);
-			break;
-		default:
-			key.bytes = VARDATA_ANY(DatumGetPointer(value));
-			key.length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
-			break;
-	}
-	return key;
-}
-
-static Datum
-datum_of(KeyKind kind, Key key)
-{
-	int64		number;
-
-	switch (kind)
-	{
-		case KEY_UUID:
-			return PointerGetDatum(key.bytes);
-		case KEY_BIGINT:
-			memcpy(&number, key.bytes, sizeof(number));
-			return Int64GetDatum(number);
-		default:
-			return PointerGetDatum(cstring_to_text_with_len(key.bytes, key.length));
-	}
-}
+/* ---- who asks ---- */
 
 /* Who asks, as a key of that kind; false when nobody does. */
 static bool
@@ -336,35 +247,16 @@ subject(KeyKind kind, Datum *value)
 static bool
 is_self(const AccessRelation *relation, Datum self, Datum value)
 {
-	int64		a;
-	int64		b;
-
-	return relation->include_self &&
-		keys_equal(key_of(relation->object_kind, self, &a), key_of(relation->object_kind, value, &b));
+	return relation->include_self && keys_equal(relation->object_kind, self, value);
 }
 
 /* ---- fetching ---- */
 
 typedef struct Fetch
 {
-	KeyKind		kind;
-	MemoryContext context;
-	keyset_hash *keys;
+	KeyBag	   *keys;
 	uint64		seen;
 } Fetch;
-
-static void
-add_key(Fetch *fetch, Datum value)
-{
-	int64		buffer;
-	Key			key = key_of(fetch->kind, value, &buffer);
-	bool		found;
-	KeyEntry   *entry = keyset_insert(fetch->keys, key, &found);
-
-	if (found)
-		return;
-	entry->key.bytes = memcpy(MemoryContextAlloc(fetch->context, key.length), key.bytes, key.length);
-}
 
 static bool
 take_row(Datum value, bool isnull, void *arg)
@@ -373,7 +265,7 @@ take_row(Datum value, bool isnull, void *arg)
 
 	fetch->seen++;
 	if (!isnull)
-		add_key(fetch, fetch->kind == KEY_TEXT ? PointerGetDatum(PG_DETOAST_DATUM_PACKED(value)) : value);
+		keybag_add(fetch->keys, value);
 	return true;
 }
 
@@ -386,11 +278,10 @@ fetch(AccessSet *set, Datum self, uint64 limit)
 {
 	AccessRelation *relation = set->relation;
 	uint64		serial = set->serial;
-	Fetch		fetch = {.kind = relation->object_kind};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly access set",
+												  ALLOCSET_DEFAULT_SIZES);
+	Fetch		fetch = {.keys = keybag_create(relation->object_kind, context)};
 
-	fetch.context = GenerationContextCreate(CurrentMemoryContext, "pattyly access set",
-											0, 64 * 1024, 1024 * 1024);
-	fetch.keys = keyset_create(fetch.context, 64, NULL);
 	ownerquery_run(&relation->fetch, &self, limit == 0 ? 0 : limit + 1, take_row, &fetch);
 	if (serial != set->serial)
 		ereport(ERROR,
@@ -400,13 +291,14 @@ fetch(AccessSet *set, Datum self, uint64 limit)
 	if (limit != 0 && fetch.seen > limit)
 	{
 		set->is_big = true;
-		MemoryContextDelete(fetch.context);
+		MemoryContextDelete(context);
 		return;
 	}
 	if (relation->include_self)
-		add_key(&fetch, self);
-	MemoryContextSetParent(fetch.context, sets_context);
-	set->context = fetch.context;
+		keybag_add(fetch.keys, self);
+	keybag_close(fetch.keys);
+	MemoryContextSetParent(context, sets_context);
+	set->context = context;
 	set->keys = fetch.keys;
 	set->complete = true;
 }
@@ -461,83 +353,18 @@ have_keys(AccessSet *set, Datum self)
 	return set->complete;
 }
 
-static bool
-has_key(const AccessSet *set, Datum value)
-{
-	int64		buffer;
-
-	return keyset_lookup(set->keys, key_of(set->relation->object_kind, value, &buffer)) != NULL;
-}
-
 bool
 access_set_has(AccessSet *set, Datum value)
 {
 	Datum		self;
 
 	if (likely(set->complete))
-		return has_key(set, value);
+		return keybag_has(set->keys, value);
 	if (!subject(set->relation->subject_kind, &self))
 		return false;
 	if (is_self(set->relation, self, value))
 		return true;
-	return have_keys(set, self) ? has_key(set, value) : probe(set, self, value);
-}
-
-/* ---- as an array ---- */
-
-static int
-compare_uuids(const void *a, const void *b)
-{
-	return memcmp(DatumGetPointer(*(const Datum *) a), DatumGetPointer(*(const Datum *) b), UUID_LEN);
-}
-
-static int
-compare_numbers(const void *a, const void *b)
-{
-	int64		x = DatumGetInt64(*(const Datum *) a);
-	int64		y = DatumGetInt64(*(const Datum *) b);
-
-	return (x > y) - (x < y);
-}
-
-static int
-compare_texts(const void *a, const void *b)
-{
-	const text *x = (const text *) DatumGetPointer(*(const Datum *) a);
-	const text *y = (const text *) DatumGetPointer(*(const Datum *) b);
-	size_t		length = Min(VARSIZE_ANY_EXHDR(x), VARSIZE_ANY_EXHDR(y));
-	int			order = memcmp(VARDATA_ANY(x), VARDATA_ANY(y), length);
-
-	return order != 0 ? order :
-		(VARSIZE_ANY_EXHDR(x) > VARSIZE_ANY_EXHDR(y)) - (VARSIZE_ANY_EXHDR(x) < VARSIZE_ANY_EXHDR(y));
-}
-
-static ArrayType *
-make_array(const AccessSet *set)
-{
-	KeyKind		kind = set->relation->object_kind;
-	Datum	   *elements = palloc_extended(Max(set->keys->members, 1) * sizeof(Datum),
-										   MCXT_ALLOC_HUGE);
-	keyset_iterator iterator;
-	KeyEntry   *entry;
-	int			n = 0;
-
-	keyset_start_iterate(set->keys, &iterator);
-	while ((entry = keyset_iterate(set->keys, &iterator)) != NULL)
-		elements[n++] = datum_of(kind, entry->key);
-	switch (kind)
-	{
-		case KEY_UUID:
-			qsort(elements, n, sizeof(Datum), compare_uuids);
-			return construct_array(elements, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
-		case KEY_BIGINT:
-			qsort(elements, n, sizeof(Datum), compare_numbers);
-			return construct_array(elements, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-								   TYPALIGN_DOUBLE);
-		default:
-			qsort(elements, n, sizeof(Datum), compare_texts);
-			return construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT);
-	}
+	return have_keys(set, self) ? keybag_has(set->keys, value) : probe(set, self, value);
 }
 
 ArrayType *
@@ -551,5 +378,5 @@ access_set_array(AccessSet *set)
 			return construct_empty_array(key_kind_type(set->relation->object_kind));
 		fetch(set, self, 0);
 	}
-	return make_array(set);
+	return keybag_array(set->keys);
 }

@@ -37,7 +37,4 @@ extern bool access_set_has(AccessSet *set, Datum key);
 /* All of them in order, each once, in the current memory context. */
 extern ArrayType *access_set_array(AccessSet *set);
 
-/* How many there are, when they have been fetched; else -1. */
-extern int64 access_set_known_size(const AccessSet *set);
-
 #endif							/* ACCESS_SETS_H */
