@@ -131,6 +131,17 @@ is_kind_of(KeyKind kind, Oid type)
 		(kind == KEY_BIGINT && (type == INT4OID || type == INT2OID));
 }
 
+/* A list of keys for a later column breaks the order of the index, which the planner does not suspect of a function. */
+static bool
+keeps_order(const SupportRequestIndexCondition *request)
+{
+#ifdef COMPAT_LISTS_BREAK_ORDER
+	return request->indexcol == 0;
+#else
+	return true;
+#endif
+}
+
 /* Equality of the column, as the index has it, and a key; InvalidOid when it has none that fits. */
 static Oid
 index_equality(const SupportRequestIndexCondition *request, Oid column, Oid key)
@@ -154,7 +165,7 @@ has_access_condition(SupportRequestIndexCondition *request)
 	Node	   *array;
 	Oid			operator;
 
-	if (!IsA(call, FuncExpr) || request->indexarg != 1)
+	if (!IsA(call, FuncExpr) || request->indexarg != 1 || !keeps_order(request))
 		return NIL;
 	relation = relation_of_call(call);
 	if (relation == NULL ||

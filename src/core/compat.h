@@ -126,6 +126,11 @@ typedef void CompatJsonAnswer;
 	(pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK)
 #endif
 
+/* Until 16 a btree is read once for each element of a list, whichever column it is for. */
+#if PG_VERSION_NUM < 170000
+#define COMPAT_LISTS_BREAK_ORDER
+#endif
+
 /* How many elements an array expression has; 17 asks the statistics, too. */
 #if PG_VERSION_NUM >= 170000
 #define compat_array_length(root, expression) estimate_array_length(root, expression)
