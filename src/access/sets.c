@@ -24,6 +24,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/uuid.h"
 
 /*
  * How many objects are looked up one by one before the others are fetched, and how
@@ -223,9 +224,12 @@ access_set_relation(const AccessSet *set)
 
 /* ---- who asks ---- */
 
-/* Who asks, as a key of that kind; false when nobody does. */
+/*
+ * Who asks, as a key of that kind; false when nobody does.  A copy: a function of
+ * the filter may run under other claims, which take the place of these.
+ */
 static bool
-subject(KeyKind kind, Datum *value)
+subject(KeyKind kind, Datum *value, pg_uuid_t *buffer)
 {
 	const char *sub;
 
@@ -233,8 +237,11 @@ subject(KeyKind kind, Datum *value)
 	{
 		const pg_uuid_t *uid = claims_uid();
 
-		*value = PointerGetDatum(uid);
-		return uid != NULL;
+		if (uid == NULL)
+			return false;
+		*buffer = *uid;
+		*value = UUIDPGetDatum(buffer);
+		return true;
 	}
 	sub = claims_sub();
 	if (sub == NULL)
@@ -357,10 +364,11 @@ bool
 access_set_has(AccessSet *set, Datum value)
 {
 	Datum		self;
+	pg_uuid_t	buffer;
 
 	if (likely(set->complete))
 		return keybag_has(set->keys, value);
-	if (!subject(set->relation->subject_kind, &self))
+	if (!subject(set->relation->subject_kind, &self, &buffer))
 		return false;
 	if (is_self(set->relation, self, value))
 		return true;
@@ -371,10 +379,11 @@ ArrayType *
 access_set_array(AccessSet *set)
 {
 	Datum		self;
+	pg_uuid_t	buffer;
 
 	if (!set->complete)
 	{
-		if (!subject(set->relation->subject_kind, &self))
+		if (!subject(set->relation->subject_kind, &self, &buffer))
 			return construct_empty_array(key_kind_type(set->relation->object_kind));
 		fetch(set, self, 0);
 	}
