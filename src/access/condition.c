@@ -86,7 +86,7 @@ static const char *const text_settings[][2] = {
 	{"search_path", "pg_catalog, pg_temp"},
 	{"standard_conforming_strings", "on"},
 	{"array_nulls", "on"},
-	{"datestyle", "ISO"},
+	{"datestyle", "ISO, MDY"},
 	{"intervalstyle", "postgres"},
 	{"extra_float_digits", "3"}
 };

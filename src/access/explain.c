@@ -23,6 +23,7 @@
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -144,7 +145,7 @@ command_arg(FunctionCallInfo fcinfo, int number)
 			return &commands[i];
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown command \"%.100s\"", name),
+			 errmsg("unknown command \"%.*s\"", pg_mbcliplen(name, strlen(name), 100), name),
 			 errhint("%s", hint)));
 	return NULL;
 }

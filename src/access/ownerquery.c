@@ -133,6 +133,9 @@ plan(OwnerQuery *query)
 	reset_planner();
 	made = make_plan(query);
 	check_table(query, made);
+
+	/* The planner may call a stable function of the filter, and that may come back for this query. */
+	ownerquery_forget(query);
 	before = MemoryContextSwitchTo(context);
 	query->plan = copyObject(made);
 	MemoryContextSwitchTo(before);
@@ -276,14 +279,18 @@ execute(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 
 	FreeQueryDesc(desc);
 }
 
-/* Functions that were not there from the start may look for names at run time: with the owner's rights, so not the caller's way. */
+/*
+ * Functions that were not there from the start may look for names at run time: with
+ * the owner's rights, so not the caller's way.  And what a stable one makes of a
+ * text, a date say, depends on settings that the caller may choose.
+ */
 static void
 execute_safely(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 limit,
 			   RowReceiver *receiver)
 {
 	int			nest_level;
 
-	if (plan->invalItems == NIL)
+	if (plan->invalItems == NIL && !query->is_unsteady)
 	{
 		execute(plan, query, params, limit, receiver);
 		return;

@@ -20,6 +20,7 @@ typedef struct OwnerQuery
 	const char *text;			/* every name qualified but those of pg_catalog */
 	Oid			owner;
 	Oid			table;			/* that it reads first: not another one that has its name now */
+	bool		is_unsteady;	/* its result depends on settings, perhaps */
 	int			n_params;
 	Oid			types[OWNER_QUERY_MAX_PARAMS];
 

@@ -21,6 +21,7 @@
 #include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/config.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -294,18 +295,26 @@ prepare_query(AccessRelation *relation, OwnerQuery *query, const char *text, int
 	query->text = MemoryContextStrdup(relation->context, text);
 	query->owner = relation->owner;
 	query->table = relation->assignments;
+	query->is_unsteady = relation->is_unsteady;
 	query->n_params = n_params;
 	query->types[0] = key_kind_type(relation->subject_kind);
 	query->types[1] = key_kind_type(relation->object_kind);
 }
 
+/* As the owner: the caller need not have a right to look into the schemas that the filter names. */
 static void
 examine_filter(AccessRelation *relation, const RelationRow *row, Relation table)
 {
 	int			nest_level = condition_begin_settings();
+	Oid			user;
+	int			security;
 
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(relation->owner, security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
 	relation->is_unsteady = condition_is_unsteady(condition_parse(table, row->filter,
 																  EXPR_KIND_WHERE));
+	SetUserIdAndSecContext(user, security);
 	condition_end_settings(nest_level);
 }
 
@@ -469,7 +478,7 @@ relation_get(const char *name, int length)
 	if (relation == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("relation \"%s\" is not defined", pnstrdup(name, Min(length, 100))),
+				 errmsg("relation \"%s\" is not defined", pnstrdup(name, pg_mbcliplen(name, length, 100))),
 				 errhint("Define it with pattyly.define_relation, or see table pattyly.relations.")));
 	return relation;
 }
@@ -523,7 +532,8 @@ check_name(const char *name)
 	if (length == 0 || length >= NAMEDATALEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unsuitable name for a relation: \"%.100s\"", name),
+				 errmsg("unsuitable name for a relation: \"%.*s\"",
+						pg_mbcliplen(name, length, 100), name),
 				 errhint("Use 1 to %d bytes.", NAMEDATALEN - 1)));
 }
 
