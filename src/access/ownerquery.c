@@ -6,7 +6,6 @@
 
 #include "access/condition.h"
 #include "access/ownerquery.h"
-#include "access/xact.h"
 #include "core/compat.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -20,6 +19,9 @@
 #include "utils/syscache.h"
 
 static OwnerQuery *planned;
+
+/* How many queries are under way, one within the other. */
+static int	running;
 
 /* Plans that are not good any more, but may be running. */
 static MemoryContext retired;
@@ -35,7 +37,10 @@ ownerquery_forget(OwnerQuery *query)
 		link = &(*link)->next;
 	*link = query->next;
 	query->plan = NULL;
-	MemoryContextSetParent(query->context, retired);
+	if (running == 0)
+		MemoryContextDelete(query->context);
+	else
+		MemoryContextSetParent(query->context, retired);
 	query->context = NULL;
 }
 
@@ -59,14 +64,6 @@ forget_all_plans(Datum arg, int cacheid, uint32 hash)
 	forget_plans_of(arg, InvalidOid);
 }
 
-static void
-end_of_transaction(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
-		event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_PARALLEL_ABORT)
-		MemoryContextDeleteChildren(retired);
-}
-
 void
 ownerquery_init(void)
 {
@@ -76,7 +73,6 @@ ownerquery_init(void)
 	CacheRegisterRelcacheCallback(forget_plans_of, (Datum) 0);
 	for (int i = 0; i < lengthof(caches); i++)
 		CacheRegisterSyscacheCallback(caches[i], forget_all_plans, (Datum) 0);
-	RegisterXactCallback(end_of_transaction, NULL);
 }
 
 /* ---- the plan ---- */
@@ -209,18 +205,6 @@ ready_plan(OwnerQuery *query)
 	}
 }
 
-Cost
-ownerquery_cost(OwnerQuery *query)
-{
-	Disguise	before;
-	Cost		cost;
-
-	become_owner(query, &before);
-	cost = ready_plan(query)->planTree->total_cost;
-	become_caller(&before);
-	return cost;
-}
-
 /* ---- a run ---- */
 
 typedef struct RowReceiver
@@ -300,6 +284,28 @@ execute_safely(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, 
 	condition_end_settings(nest_level);
 }
 
+static void
+run_as_owner(OwnerQuery *query, const Datum *params, uint64 limit, RowReceiver *receiver)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly owner's query",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	Disguise	before;
+
+	become_owner(query, &before);
+	execute_safely(ready_plan(query), query, params, limit, receiver);
+	become_caller(&before);
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(context);
+}
+
+static void
+end_running(void)
+{
+	if (--running == 0)
+		MemoryContextDeleteChildren(retired);
+}
+
 void
 ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryRow row, void *arg)
 {
@@ -308,14 +314,36 @@ ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryR
 		.row = row,
 		.arg = arg
 	};
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly owner's query",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext outer = MemoryContextSwitchTo(context);
-	Disguise	before;
 
-	become_owner(query, &before);
-	execute_safely(ready_plan(query), query, params, limit, &receiver);
-	become_caller(&before);
-	MemoryContextSwitchTo(outer);
-	MemoryContextDelete(context);
+	running++;
+	PG_TRY();
+	{
+		run_as_owner(query, params, limit, &receiver);
+	}
+	PG_FINALLY();
+	{
+		end_running();
+	}
+	PG_END_TRY();
+}
+
+Cost
+ownerquery_cost(OwnerQuery *query)
+{
+	Disguise	before;
+	Cost		cost;
+
+	running++;
+	PG_TRY();
+	{
+		become_owner(query, &before);
+		cost = ready_plan(query)->planTree->total_cost;
+		become_caller(&before);
+	}
+	PG_FINALLY();
+	{
+		end_running();
+	}
+	PG_END_TRY();
+	return cost;
 }

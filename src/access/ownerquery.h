@@ -41,7 +41,7 @@ extern void ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit,
 /* What the planner thinks that a run costs. */
 extern Cost ownerquery_cost(OwnerQuery *query);
 
-/* Forgets the plan, which stays in memory until the end of the transaction: it may be running. */
+/* Forgets the plan, which stays in memory until no query runs: it may be one of them. */
 extern void ownerquery_forget(OwnerQuery *query);
 
 #endif							/* ACCESS_OWNERQUERY_H */

@@ -1,5 +1,5 @@
 -- What a review of the access room found: each of these was wrong once.
-SELECT plan(15);
+SELECT plan(16);
 
 SET client_min_messages = warning;
 DO $$ BEGIN PERFORM pattyly.grant_api(); END $$;
@@ -104,6 +104,24 @@ SELECT ok(pattyly.has_access('again', 2), 'it is answered');
 SELECT tests.act_as_self();
 CREATE TABLE changes_the_catalogs ();
 SELECT pass('and a plan that was made twice is forgotten once');
+
+---- Plans that are made again and again, in one transaction ----
+
+CREATE FUNCTION bytes_of_plans() RETURNS numeric LANGUAGE sql AS $$
+	SELECT coalesce(sum(total_bytes), 0) FROM pg_backend_memory_contexts WHERE name = 'pattyly plan'
+$$;
+DO $$
+BEGIN
+	FOR i IN 1..100 LOOP
+		CREATE TEMPORARY TABLE changes_them_again ();
+		PERFORM set_config('request.jwt.claims', '{"sub": "00000000-0000-0000-0000-000000000001"}', true);
+		PERFORM pattyly.has_access('duty', 2);
+		DROP TABLE changes_them_again;
+	END LOOP;
+	PERFORM set_config('tests.bytes', bytes_of_plans()::text, false);
+END
+$$;
+SELECT cmp_ok(current_setting('tests.bytes')::numeric, '<', 100000::numeric, 'those that are not good any more are freed');
 
 ---- Long names in messages ----
 
