@@ -30,7 +30,7 @@ at($node, undef, q{
 	SELECT pattyly.define_relation('client', 'app.assigned', 'expert_id', 'client_id',
 		'status = ''active'' and not exists (select from app.suspended s where s.client_id = assigned.client_id)');
 	GRANT USAGE ON SCHEMA pattyly TO expert;
-	GRANT EXECUTE ON FUNCTION pattyly.has_access(text, bigint), pattyly.accessible_ids(text) TO expert;
+	GRANT EXECUTE ON FUNCTION pattyly.has_access(text, integer), pattyly.accessible_ids(text) TO expert;
 	GRANT SELECT ON app.client TO expert;
 	ALTER TABLE app.client ENABLE ROW LEVEL SECURITY;
 	CREATE POLICY p ON app.client USING (pattyly.has_access('client', id));
