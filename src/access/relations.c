@@ -548,11 +548,12 @@ check_writer(const RelationRow *row, Relation table)
 				 errhint("Have the owner of the table define relation \"%s\".", row->name)));
 }
 
-/* Says in errors what was being read. */
+/* Says in errors what was being read, which is no place in the text of the caller's statement. */
 static void
 name_filter(void *arg)
 {
 	errcontext("filter of relation \"%s\"", (const char *) arg);
+	errposition(0);
 }
 
 static void

@@ -104,6 +104,19 @@ same_moment(const Moment *a, const Moment *b)
 		a->suboverflowed == b->suboverflowed && a->in_recovery == b->in_recovery;
 }
 
+/* The same as to note it and compare, without a copy: this is for every row. */
+static inline bool
+is_now(const Moment *moment)
+{
+	Snapshot	snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() : GetTransactionSnapshot();
+
+	return moment->curcid == snapshot->curcid && moment->xmax == snapshot->xmax &&
+		moment->xmin == snapshot->xmin && moment->xcnt == snapshot->xcnt &&
+		moment->subxcnt == snapshot->subxcnt && moment->suboverflowed == snapshot->suboverflowed &&
+		moment->in_recovery == snapshot->takenDuringRecovery && moment->undone == undone &&
+		moment->role == GetUserId() && moment->claims == claims_version();
+}
+
 static void
 end_of_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
@@ -183,10 +196,10 @@ outside_of_queries(void)
 }
 
 static inline bool
-is_current(const AccessSite *site, const Moment *moment, const char *name, int name_length)
+is_current(const AccessSite *site, const char *name, int name_length)
 {
 	return site->set != NULL && site->epoch == relations_epoch() &&
-		site->serial == site->set->serial && same_moment(&site->set->moment, moment) &&
+		site->serial == site->set->serial && is_now(&site->set->moment) &&
 		(site->set->site == NULL || !outside_of_queries()) &&
 		site->name_length == name_length && memcmp(site->name, name, name_length) == 0;
 }
@@ -198,9 +211,9 @@ access_set(AccessSite *site, const char *name, int name_length)
 	AccessRelation *relation;
 	AccessSet  *set;
 
-	note_moment(&moment);
-	if (likely(is_current(site, &moment, name, name_length)))
+	if (likely(is_current(site, name, name_length)))
 		return site->set;
+	note_moment(&moment);
 
 	/* A set that nobody but this site may use ends with its moment. */
 	relation = relation_get(name, name_length);

@@ -47,35 +47,23 @@ search(struct config_generic **settings, int n, const char *name)
 	return low;
 }
 
-static bool
-is_named(struct config_generic **settings, int n, int i, const char *name)
-{
-	return i >= 0 && i < n && strcmp(settings[i]->name, name) == 0;
-}
-
-/* The name of a neighbour; one that is missing or too long is no neighbour to know a place by. */
-static void
-note_neighbour(char *name, struct config_generic **settings, int n, int i)
-{
-	name[0] = '\0';
-	if (i >= 0 && i < n && strlen(settings[i]->name) < SETTING_NAME_SIZE)
-		strcpy(name, settings[i]->name);
-}
-
 static struct config_generic *
 find_anew(SettingPlace *place, struct config_generic **settings, int n)
 {
 	int			i = search(settings, n, place->name);
 
 	place->place = i;
-	if (i < n && compare_names(settings[i]->name, place->name) == 0)
-		return settings[i];
-	note_neighbour(place->before, settings, n, i - 1);
-	note_neighbour(place->after, settings, n, i);
-	return NULL;
+	place->n = n;
+	place->before = i > 0 ? settings[i - 1] : NULL;
+	place->here = i < n ? settings[i] : NULL;
+	place->found = i < n && compare_names(settings[i]->name, place->name) == 0;
+	return place->found ? settings[i] : NULL;
 }
 
-/* It is at its place, or it is not there, for its neighbours are next to each other; else it is looked for. */
+/*
+ * It is where it was.  Or it is still missing: were it there, its neighbours would
+ * not be next to each other.
+ */
 static struct config_generic *
 find(SettingPlace *place)
 {
@@ -83,10 +71,13 @@ find(SettingPlace *place)
 	int			n = GetNumConfigOptions();
 	int			i = place->place;
 
-	if (is_named(settings, n, i, place->name))
-		return settings[i];
-	if (is_named(settings, n, i - 1, place->before) && is_named(settings, n, i, place->after))
-		return NULL;
+	if (i < n && settings[i] == place->here)
+	{
+		if (place->found && strcmp(settings[i]->name, place->name) == 0)
+			return settings[i];
+		if (!place->found && n == place->n && i > 0 && settings[i - 1] == place->before)
+			return NULL;
+	}
 	return find_anew(place, settings, n);
 }
 

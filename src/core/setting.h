@@ -9,16 +9,16 @@
 #ifndef CORE_SETTING_H
 #define CORE_SETTING_H
 
-#define SETTING_NAME_SIZE 64
-
 typedef struct SettingPlace
 {
 	const char *name;			/* in lower case */
 
-	/* Where settings stand in the order of their names: between which two it was missing. */
+	/* Where settings stand in the order of their names: it, or the two that it was missing between. */
 	int			place;
-	char		before[SETTING_NAME_SIZE];
-	char		after[SETTING_NAME_SIZE];
+	int			n;				/* how many settings there were */
+	const void *before;
+	const void *here;
+	bool		found;
 } SettingPlace;
 
 /*

@@ -1,6 +1,6 @@
 -- has_access() gives what EXISTS over the assignments would give in its place, in every kind of statement, transaction and
 -- plan; EXISTS is the oracle throughout.
-SELECT plan(379);
+SELECT plan(376);
 SET client_min_messages = warning;
 
 CREATE FUNCTION who(sub text) RETURNS void LANGUAGE sql AS $$
@@ -148,7 +148,8 @@ BEGIN
 	INSERT INTO results SELECT agree(level || ': updated to', 411, true);
 	BEGIN
 		DELETE FROM expertassignment WHERE client_id = c(411);
-		INSERT INTO results SELECT agree('deleted in a block', 411, false);
+		IF pattyly.has_access('client', c(411)) THEN RAISE 'still there'; END IF;
+		PERFORM count(*) FROM "Client" WHERE pattyly.has_access('client', id);
 		RAISE division_by_zero;
 	EXCEPTION WHEN division_by_zero THEN
 		INSERT INTO results SELECT agree(level || ': deleted in a block that failed', 411, true);
