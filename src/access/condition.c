@@ -192,6 +192,23 @@ condition_temporary_table(Node *condition)
 	return find_temporary(condition, &relid) ? get_rel_name(relid) : NULL;
 }
 
+static bool
+find_lock(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return ((Query *) node)->rowMarks != NIL ||
+			query_tree_walker((Query *) node, find_lock, context, 0);
+	return expression_tree_walker(node, find_lock, context);
+}
+
+bool
+condition_locks_rows(Node *condition)
+{
+	return find_lock(condition, NULL);
+}
+
 /* What a view or a policy of a table in a sub-select calls is not looked for: any sub-select may be unsteady. */
 static bool
 find_unsteady(Node *node, void *context)

@@ -22,6 +22,9 @@ extern char *condition_text(Relation table, Node *condition);
 /* NULL, or the name of a volatile function that the condition calls. */
 extern char *condition_volatile_function(Node *condition);
 
+/* Whether a sub-select in it says FOR UPDATE or the like. */
+extern bool condition_locks_rows(Node *condition);
+
 /* NULL, or the name of a temporary table that it reads. */
 extern char *condition_temporary_table(Node *condition);
 

@@ -188,6 +188,18 @@ open_assignments(const RelationRow *row)
 	return table;
 }
 
+/* Before anything is said of its columns. */
+static void
+check_writer(const RelationRow *row, Relation table)
+{
+	if (!compat_is_table_owner(RelationGetRelid(table), GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of table %s", RelationGetRelationName(table)),
+				 errdetail("A relation lets others see what is in its table of assignments."),
+				 errhint("Have the owner of the table define relation \"%s\".", row->name)));
+}
+
 static Form_pg_attribute
 find_column(Relation table, const char *column, const char *relation)
 {
@@ -238,9 +250,11 @@ key_column(Form_pg_attribute attribute)
 }
 
 static void
-open_parts(RelationParts *parts, const RelationRow *row)
+open_parts(RelationParts *parts, const RelationRow *row, bool is_written)
 {
 	parts->table = open_assignments(row);
+	if (is_written)
+		check_writer(row, parts->table);
 	parts->subject = find_column(parts->table, row->subject, row->name);
 	parts->object = find_column(parts->table, row->object, row->name);
 	parts->subject_kind = key_column(parts->subject);
@@ -377,7 +391,7 @@ ready_relation(const RelationRow *row)
 	AccessRelation *relation;
 	Oid			owner;
 
-	open_parts(&parts, row);
+	open_parts(&parts, row, false);
 	owner = check_owner(row, parts.table);
 	error_context_stack = &context;
 	relation = make_ready(row, &parts, owner);
@@ -537,17 +551,6 @@ check_name(const char *name)
 				 errhint("Use 1 to %d bytes.", NAMEDATALEN - 1)));
 }
 
-static void
-check_writer(const RelationRow *row, Relation table)
-{
-	if (!compat_is_table_owner(RelationGetRelid(table), GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of table %s", RelationGetRelationName(table)),
-				 errdetail("A relation lets others see what is in its table of assignments."),
-				 errhint("Have the owner of the table define relation \"%s\".", row->name)));
-}
-
 /* Says in errors what was being read, which is no place in the text of the caller's statement. */
 static void
 name_filter(void *arg)
@@ -576,6 +579,12 @@ check_filter(const RelationRow *row, Relation table)
 
 	if (temporary != NULL)
 		reject_temporary(row, temporary);
+	if (condition_locks_rows(condition))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the filter of relation \"%s\" locks rows", row->name),
+				 errdetail("It is for reading, in READ ONLY transactions and on a standby as well."),
+				 errhint("Leave out FOR UPDATE and FOR SHARE.")));
 	if (function != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -638,8 +647,7 @@ check_row(RelationRow *row, bool is_new)
 	Oid			owner;
 
 	check_name(row->name);
-	open_parts(&parts, row);
-	check_writer(row, parts.table);
+	open_parts(&parts, row, true);
 	if (parts.table->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		reject_temporary(row, RelationGetRelationName(parts.table));
 	owner = parts.table->rd_rel->relowner;

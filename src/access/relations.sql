@@ -50,7 +50,7 @@ BEGIN ATOMIC
 END;
 REVOKE ALL ON FUNCTION pattyly.define_relation(text, regclass, name, name, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.define_relation(text, regclass, name, name, text, boolean) IS
-'Makes or replaces a relation: who (subject_column, compared with the caller''s id) is assigned to what (object_column), as the rows of the table say that pass the filter, SQL over its columns. include_self: an object whose key is the caller''s own id counts, too. The table is read with its owner''s rights and past its row policies; functions of the filter run with them, too, and find unqualified names in pg_catalog only. Takes effect everywhere at commit. Writes pattyly.relations. Errors: 42501 not the owner, 42809 no table, 42703 no such column, 42804 a type that is no key, 0A000 volatile function in the filter, 42601 a filter that is no condition.';
+'Makes or replaces a relation: who (subject_column, compared with the caller''s id) is assigned to what (object_column), as the rows of the table say that pass the filter, SQL over its columns. include_self: an object whose key is the caller''s own id counts, too. The table is read with its owner''s rights and past its row policies; functions of the filter run with them, too, and find unqualified names in pg_catalog only. Takes effect everywhere at commit. Writes pattyly.relations. Errors: 42501 not the owner, 42809 no table, 42703 no such column, 42804 a type that is no key, 0A000 volatile function, row lock or temporary table in the filter, 42601 a filter that is no condition.';
 
 CREATE FUNCTION pattyly.drop_relation(name text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE

@@ -19,7 +19,6 @@ typedef struct AccessSite
 	AccessSet  *set;
 	uint64		serial;			/* of the set when it was found */
 	uint64		epoch;			/* relations_epoch() at that time */
-	KeyKind		kind;
 	int			name_length;
 	char		name[NAMEDATALEN];	/* of the relation */
 } AccessSite;

@@ -1,5 +1,5 @@
 -- What a review of the access room found: each of these was wrong once.
-SELECT plan(16);
+SELECT plan(18);
 
 SET client_min_messages = warning;
 DO $$ BEGIN PERFORM pattyly.grant_api(); END $$;
@@ -122,6 +122,19 @@ BEGIN
 END
 $$;
 SELECT cmp_ok(current_setting('tests.bytes')::numeric, '<', 100000::numeric, 'those that are not good any more are freed');
+
+---- What may be defined ----
+
+SELECT is((tests.outcome($$SELECT pattyly.define_relation('locks', 'duty', 'who', 'what',
+		'EXISTS (SELECT FROM days AS d WHERE d.day = what FOR UPDATE)')$$)).sqlstate, '0A000',
+	'a filter that locks rows is refused');
+CREATE ROLE relations_writer;
+GRANT USAGE ON SCHEMA pattyly TO relations_writer;
+GRANT SELECT, INSERT ON pattyly.relations TO relations_writer;
+SET ROLE relations_writer;
+SELECT is((tests.outcome($$INSERT INTO pattyly.relations VALUES ('other', 'duty', 'nothing', 'what')$$)).sqlstate, '42501',
+	'whose table it is comes before which columns it has');
+RESET ROLE;
 
 ---- Long names in messages ----
 
