@@ -91,14 +91,21 @@ static const char *const text_settings[][2] = {
 	{"extra_float_digits", "3"}
 };
 
+static void
+begin_setting(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* The time zone is the session's own, not what a request chose for itself: dates come and go with it. */
 int
 condition_begin_settings(void)
 {
 	int			nest_level = NewGUCNestLevel();
 
 	for (int i = 0; i < lengthof(text_settings); i++)
-		set_config_option(text_settings[i][0], text_settings[i][1], PGC_USERSET, PGC_S_SESSION,
-						  GUC_ACTION_SAVE, true, 0, false);
+		begin_setting(text_settings[i][0], text_settings[i][1]);
+	begin_setting("timezone", GetConfigOptionResetString("timezone"));
 	return nest_level;
 }
 

@@ -6,6 +6,7 @@
 
 #include "access/condition.h"
 #include "access/ownerquery.h"
+#include "access/xact.h"
 #include "core/compat.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -20,7 +21,7 @@
 
 static OwnerQuery *planned;
 
-/* How many queries are under way, one within the other. */
+/* How many queries are under way, one within the other; too many when one has failed, until the transaction ends. */
 static int	running;
 
 /* Plans that are not good any more, but may be running. */
@@ -64,6 +65,17 @@ forget_all_plans(Datum arg, int cacheid, uint32 hash)
 	forget_plans_of(arg, InvalidOid);
 }
 
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
+		event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_PARALLEL_ABORT)
+	{
+		running = 0;
+		MemoryContextDeleteChildren(retired);
+	}
+}
+
 void
 ownerquery_init(void)
 {
@@ -73,6 +85,7 @@ ownerquery_init(void)
 	CacheRegisterRelcacheCallback(forget_plans_of, (Datum) 0);
 	for (int i = 0; i < lengthof(caches); i++)
 		CacheRegisterSyscacheCallback(caches[i], forget_all_plans, (Datum) 0);
+	RegisterXactCallback(end_of_transaction, NULL);
 }
 
 /* ---- the plan ---- */
@@ -316,15 +329,8 @@ ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryR
 	};
 
 	running++;
-	PG_TRY();
-	{
-		run_as_owner(query, params, limit, &receiver);
-	}
-	PG_FINALLY();
-	{
-		end_running();
-	}
-	PG_END_TRY();
+	run_as_owner(query, params, limit, &receiver);
+	end_running();
 }
 
 Cost
@@ -334,16 +340,9 @@ ownerquery_cost(OwnerQuery *query)
 	Cost		cost;
 
 	running++;
-	PG_TRY();
-	{
-		become_owner(query, &before);
-		cost = ready_plan(query)->planTree->total_cost;
-		become_caller(&before);
-	}
-	PG_FINALLY();
-	{
-		end_running();
-	}
-	PG_END_TRY();
+	become_owner(query, &before);
+	cost = ready_plan(query)->planTree->total_cost;
+	become_caller(&before);
+	end_running();
 	return cost;
 }

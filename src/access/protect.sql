@@ -53,7 +53,7 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', HINT = 'Name a table of your own.';
     ELSIF others IS NOT NULL THEN
         RAISE EXCEPTION 'must be owner of table %', others
-            USING ERRCODE = 'insufficient_privilege', HINT = 'Have the owner of the table call this.';
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Have the owner of the table, or a superuser, call this.';
     END IF;
 END
 $$;
@@ -473,7 +473,6 @@ BEGIN
         EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', target);
     END IF;
     what := pattyly.protect_condition(target, owner_column, relation, object_column);
-    PERFORM pattyly.warn_of_other_policies(target, wanted_commands, wanted_roles);
     FOREACH statement IN ARRAY
         ARRAY(SELECT pattyly.protect_grants(what.functions, wanted_roles))
         || ARRAY(SELECT pattyly.protect_security(target, force))
@@ -481,11 +480,15 @@ BEGIN
         || ARRAY(SELECT pattyly.protect_indexes(target, what.index_keys, relation))
         || ARRAY(SELECT pattyly.protect_foreign(target))
     LOOP
-        IF NOT dry_run AND NOT starts_with(statement, '-- ') THEN
+        IF starts_with(statement, '-- ') THEN
+            -- A name may have a line break, after which the comment would be none.
+            statement := translate(statement, E'\n\r', '  ');
+        ELSIF NOT dry_run THEN
             EXECUTE statement;
         END IF;
         RETURN NEXT statement;
     END LOOP;
+    PERFORM pattyly.warn_of_other_policies(target, wanted_commands, wanted_roles);
 END
 $$;
 COMMENT ON FUNCTION pattyly.protect(regclass, name, text, name, text[], name[], boolean, boolean) IS
@@ -510,7 +513,8 @@ BEGIN
         RETURN NEXT statement;
     END LOOP;
     IF FOUND THEN
-        RETURN NEXT format('-- row level security of %s stays on: without another policy nobody sees a row', target);
+        RETURN NEXT translate(format('-- row level security of %s stays on: without another policy nobody sees a row', target),
+                              E'\n\r', '  ');
     END IF;
 END
 $$;

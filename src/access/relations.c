@@ -155,7 +155,7 @@ kind_of_type(Oid type, KeyKind *kind)
 }
 
 static const char *const define_hint =
-	"Define the relation again with pattyly.define_relation, or drop it with pattyly.drop_relation.";
+	"Define the relation as its table is now with pattyly.define_relation, or drop it with pattyly.drop_relation.";
 
 /* What both checks need: the table, open, and its columns. */
 typedef struct RelationParts
@@ -216,7 +216,7 @@ find_column(Relation table, const char *column, const char *relation)
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of table \"%s\", which relation \"%s\" reads, does not exist",
 					column, RelationGetRelationName(table), relation),
-			 errhint("%s", define_hint)));
+			 errhint("Names are taken as they are, without quotes. %s", define_hint)));
 	return NULL;
 }
 

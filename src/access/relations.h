@@ -37,7 +37,7 @@ extern uint64 relations_epoch(void);
 /* The relation of that name, ready to be read, or the error that says why it cannot be. */
 extern AccessRelation *relation_get(const char *name, int length);
 
-/* The same, NULL when it cannot be: for the planner, which does not complain. */
+/* The same, but NULL when there is no such relation: for the planner, which does not complain of that. */
 extern AccessRelation *relation_find(const char *name, int length);
 
 #endif							/* ACCESS_RELATIONS_H */

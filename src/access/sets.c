@@ -289,9 +289,19 @@ take_row(Datum value, bool isnull, void *arg)
 	return true;
 }
 
+/* Our queries, even to plan them, may run functions that come back to us and use up all sets. */
+static void
+check_still(const AccessSet *set, uint64 serial)
+{
+	if (serial != set->serial)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the filter of a relation reads too many relations"),
+				 errhint("Do not ask for access to another relation in the filter of one.")));
+}
+
 /*
- * All the caller's keys, or none when there are more than limit (0: no limit).  The
- * query may run functions that come back to us and use up all sets.
+ * All the caller's keys, or none when there are more than limit (0: no limit).
  */
 static void
 fetch(AccessSet *set, Datum self, uint64 limit)
@@ -303,11 +313,7 @@ fetch(AccessSet *set, Datum self, uint64 limit)
 	Fetch		fetch = {.keys = keybag_create(relation->object_kind, context)};
 
 	ownerquery_run(&relation->fetch, &self, limit == 0 ? 0 : limit + 1, take_row, &fetch);
-	if (serial != set->serial)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the filter of relation \"%s\" reads too many relations", relation->name),
-				 errhint("Do not ask for access to another relation in the filter of one.")));
+	check_still(set, serial);
 	if (limit != 0 && fetch.seen > limit)
 	{
 		set->is_big = true;
@@ -360,8 +366,11 @@ lookups_at_first(AccessRelation *relation)
 static bool
 have_keys(AccessSet *set, Datum self)
 {
+	uint64		serial = set->serial;
+
 	if (set->probes == 0 || set->probes < lookups_at_first(set->relation))
 		return false;
+	check_still(set, serial);
 
 	/* To fetch some in vain is not cheap either: the index may be read for all of them. */
 	if (!set->is_big && access_estimate(set->relation) > SMALL_SET)

@@ -81,7 +81,7 @@ BEGIN ATOMIC
 END;
 REVOKE ALL ON FUNCTION pattyly.grant_api(name, name[]) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.grant_api(name, name[]) IS
-'Lets the API roles call what is safe for anybody (pre_request, client_ip, client_key) and the service role check limits as well. Roles that do not exist are left out. Returns the statements it ran. Writes privileges.';
+'Lets the API roles call what is safe for anybody (pre_request, client_ip, client_key; who is asking: uid, claims and their kin; what he may see: has_access, accessible_uuids and their kin, is_owner; logout) and the service role check limits as well. Roles that do not exist are left out. Returns the statements it ran. Writes privileges.';
 
 CREATE FUNCTION pattyly.revoke_api(service_role name DEFAULT 'service_role', api_roles name[] DEFAULT '{anon,authenticated}')
     RETURNS SETOF text
