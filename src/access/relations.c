@@ -3,22 +3,19 @@
  *		See relations.h.
  *
  * A row of pattyly.relations is checked twice.  When it is written, all of it,
- * with the writer's rights; the filter is stored as text that means the same under
- * any search_path.  And when it is first used after anything about the table of
- * assignments has changed: a relation whose table, column or owner is not what it
- * was raises an error until it is defined anew, and lets nobody through.
+ * with the writer's rights (relationcheck.c); the filter is stored as text that
+ * means the same under any search_path.  And when it is first used after anything
+ * about the table of assignments has changed: a relation whose table, column or
+ * owner is not what it was raises an error until it is defined anew, and lets
+ * nobody through.
  */
 #include "postgres.h"
 
 #include "access/condition.h"
-#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/relationrow.h"
 #include "access/relations.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/config.h"
 #include "mb/pg_wchar.h"
@@ -29,32 +26,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
-#include "utils/uuid.h"
-
-/* Columns of pattyly.relations. */
-enum
-{
-	COLUMN_NAME = 1,
-	COLUMN_ASSIGNMENTS,
-	COLUMN_SUBJECT,
-	COLUMN_OBJECT,
-	COLUMN_FILTER,
-	COLUMN_INCLUDE_SELF,
-	COLUMN_OWNER
-};
-
-/* A row, as it stands in the table. */
-typedef struct RelationRow
-{
-	char	   *name;
-	Oid			assignments;
-	char	   *subject;
-	char	   *object;
-	char	   *filter;			/* NULL: none */
-	bool		include_self;
-	char	   *owner;			/* NULL: not filled in yet */
-	struct RelationRow *next;
-} RelationRow;
 
 static void *load_rows(Relation table);
 
@@ -69,42 +40,11 @@ static uint64 epoch = 1;
 
 /* ---- rows ---- */
 
-static char *
-name_column(HeapTuple tuple, TupleDesc desc, int number)
-{
-	Datum		value = config_required(tuple, desc, number, "a relation",
-										"A relation needs a name, a table and two of its columns, for example define_relation('client', 'expertassignment', 'expert_id', 'client_id').");
-
-	return pstrdup(NameStr(*DatumGetName(value)));
-}
-
-static RelationRow *
-read_row(HeapTuple tuple, TupleDesc desc)
-{
-	RelationRow *row = palloc0(sizeof(RelationRow));
-	const char *hint = "See pattyly.define_relation.";
-	Datum		value;
-	bool		isnull;
-
-	row->name = TextDatumGetCString(config_required(tuple, desc, COLUMN_NAME, "a relation", hint));
-	row->assignments = DatumGetObjectId(config_required(tuple, desc, COLUMN_ASSIGNMENTS,
-														"a relation", hint));
-	row->subject = name_column(tuple, desc, COLUMN_SUBJECT);
-	row->object = name_column(tuple, desc, COLUMN_OBJECT);
-	value = heap_getattr(tuple, COLUMN_FILTER, desc, &isnull);
-	row->filter = isnull ? NULL : TextDatumGetCString(value);
-	row->include_self = DatumGetBool(config_required(tuple, desc, COLUMN_INCLUDE_SELF, "a relation",
-													 hint));
-	value = heap_getattr(tuple, COLUMN_OWNER, desc, &isnull);
-	row->owner = isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
-	return row;
-}
-
 static void
 add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 {
 	RelationRow **rows = arg;
-	RelationRow *row = read_row(tuple, desc);
+	RelationRow *row = relation_read_row(tuple, desc);
 
 	row->next = *rows;
 	*rows = row;
@@ -128,145 +68,6 @@ find_row(const char *name, int length)
 	while (row != NULL && (strncmp(row->name, name, length) != 0 || row->name[length] != '\0'))
 		row = row->next;
 	return row;
-}
-
-/* ---- what a relation may be ---- */
-
-static bool
-kind_of_type(Oid type, KeyKind *kind)
-{
-	switch (getBaseType(type))
-	{
-		case UUIDOID:
-			*kind = KEY_UUID;
-			return true;
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-			*kind = KEY_BIGINT;
-			return true;
-		case TEXTOID:
-		case VARCHAROID:
-			*kind = KEY_TEXT;
-			return true;
-		default:
-			return false;
-	}
-}
-
-static const char *const define_hint =
-	"Define the relation as its table is now with pattyly.define_relation, or drop it with pattyly.drop_relation.";
-
-/* What both checks need: the table, open, and its columns. */
-typedef struct RelationParts
-{
-	Relation	table;
-	Form_pg_attribute subject;
-	Form_pg_attribute object;
-	KeyKind		subject_kind;
-	KeyKind		object_kind;
-} RelationParts;
-
-static Relation
-open_assignments(const RelationRow *row)
-{
-	Relation	table = try_relation_open(row->assignments, AccessShareLock);
-
-	if (table == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the table of assignments of relation \"%s\" does not exist", row->name),
-				 errhint("%s", define_hint)));
-	if (table->rd_rel->relkind != RELKIND_RELATION &&
-		table->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a table", RelationGetRelationName(table)),
-				 errdetail("The assignments of relation \"%s\" are read past row policies, which is for tables only.",
-						   row->name),
-				 errhint("Name the table that the rows are in.")));
-	return table;
-}
-
-/* Before anything is said of its columns. */
-static void
-check_writer(const RelationRow *row, Relation table)
-{
-	if (!compat_is_table_owner(RelationGetRelid(table), GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of table %s", RelationGetRelationName(table)),
-				 errdetail("A relation lets others see what is in its table of assignments."),
-				 errhint("Have the owner of the table define relation \"%s\".", row->name)));
-}
-
-static Form_pg_attribute
-find_column(Relation table, const char *column, const char *relation)
-{
-	TupleDesc	desc = RelationGetDescr(table);
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), column) == 0)
-			return attribute;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("column \"%s\" of table \"%s\", which relation \"%s\" reads, does not exist",
-					column, RelationGetRelationName(table), relation),
-			 errhint("Names are taken as they are, without quotes. %s", define_hint)));
-	return NULL;
-}
-
-/* Keys of text are compared by their bytes, which is what such a collation means by equal. */
-static void
-check_collation(Form_pg_attribute attribute)
-{
-	if (OidIsValid(attribute->attcollation) &&
-		!get_collation_isdeterministic(attribute->attcollation))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("column \"%s\" has a nondeterministic collation",
-						NameStr(attribute->attname)),
-				 errdetail("Keys of a relation are compared byte by byte."),
-				 errhint("Use a column with a deterministic collation, or a uuid.")));
-}
-
-static KeyKind
-key_column(Form_pg_attribute attribute)
-{
-	KeyKind		kind;
-
-	if (!kind_of_type(attribute->atttypid, &kind))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of type %s cannot be the key of a relation",
-						NameStr(attribute->attname), format_type_be(attribute->atttypid)),
-				 errhint("Keys are uuid, bigint (integer, smallint) or text (varchar).")));
-	check_collation(attribute);
-	return kind;
-}
-
-static void
-open_parts(RelationParts *parts, const RelationRow *row, bool is_written)
-{
-	parts->table = open_assignments(row);
-	if (is_written)
-		check_writer(row, parts->table);
-	parts->subject = find_column(parts->table, row->subject, row->name);
-	parts->object = find_column(parts->table, row->object, row->name);
-	parts->subject_kind = key_column(parts->subject);
-	parts->object_kind = key_column(parts->object);
-	if (row->include_self && parts->subject_kind != parts->object_kind)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("relation \"%s\" cannot include the caller himself", row->name),
-				 errdetail("Subjects are %s, objects are %s.",
-						   format_type_be(parts->subject->atttypid),
-						   format_type_be(parts->object->atttypid)),
-				 errhint("include_self needs a subject and an object of the same type.")));
 }
 
 /* ---- a relation made ready ---- */
@@ -332,8 +133,8 @@ examine_filter(AccessRelation *relation, const RelationRow *row, Relation table)
 	condition_end_settings(nest_level);
 }
 
-static AccessRelation *
-make_ready(const RelationRow *row, const RelationParts *parts, Oid owner)
+AccessRelation *
+relation_make(const RelationRow *row, const RelationParts *parts, Oid owner)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly relation",
 												  ALLOCSET_SMALL_SIZES);
@@ -370,7 +171,7 @@ check_owner(const RelationRow *row, Relation table)
 						RelationGetRelationName(table)),
 				 errdetail("The assignments are read with the rights of role \"%s\".",
 						   row->owner == NULL ? "" : row->owner),
-				 errhint("%s", define_hint)));
+				 errhint("%s", relation_define_hint)));
 	return owner;
 }
 
@@ -379,7 +180,7 @@ static void
 name_broken_filter(void *arg)
 {
 	errcontext("filter of relation \"%s\"", (const char *) arg);
-	errhint("%s", define_hint);
+	errhint("%s", relation_define_hint);
 	errposition(0);
 }
 
@@ -391,10 +192,10 @@ ready_relation(const RelationRow *row)
 	AccessRelation *relation;
 	Oid			owner;
 
-	open_parts(&parts, row, false);
+	relation_open_parts(&parts, row, false);
 	owner = check_owner(row, parts.table);
 	error_context_stack = &context;
-	relation = make_ready(row, &parts, owner);
+	relation = relation_make(row, &parts, owner);
 	error_context_stack = context.previous;
 	relation_close(parts.table, AccessShareLock);
 	MemoryContextSetParent(relation->context, CacheMemoryContext);
@@ -532,158 +333,4 @@ relations_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, retire_all, (Datum) 0);
 	RegisterXactCallback(end_of_transaction, NULL);
 	ownerquery_init();
-}
-
-/* ---- a row is written ---- */
-
-PATTYLY_FUNCTION(pattyly_check_relation_row);
-
-static void
-check_name(const char *name)
-{
-	size_t		length = strlen(name);
-
-	if (length == 0 || length >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unsuitable name for a relation: \"%.*s\"",
-						pg_mbcliplen(name, length, 100), name),
-				 errhint("Use 1 to %d bytes.", NAMEDATALEN - 1)));
-}
-
-/* Says in errors what was being read, which is no place in the text of the caller's statement. */
-static void
-name_filter(void *arg)
-{
-	errcontext("filter of relation \"%s\"", (const char *) arg);
-	errposition(0);
-}
-
-static void
-reject_temporary(const RelationRow *row, const char *table)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("relation \"%s\" cannot read temporary table \"%s\"", row->name, table),
-			 errdetail("A relation is there for all sessions, a temporary table for one."),
-			 errhint("Use a table that lasts.")));
-}
-
-/* The filter, checked, as text that does not depend on the search_path. */
-static char *
-check_filter(const RelationRow *row, Relation table)
-{
-	Node	   *condition = condition_parse(table, row->filter, EXPR_KIND_WHERE);
-	char	   *function = condition_volatile_function(condition);
-	char	   *temporary = condition_temporary_table(condition);
-
-	if (temporary != NULL)
-		reject_temporary(row, temporary);
-	if (condition_locks_rows(condition))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the filter of relation \"%s\" locks rows", row->name),
-				 errdetail("It is for reading, in READ ONLY transactions and on a standby as well."),
-				 errhint("Leave out FOR UPDATE and FOR SHARE.")));
-	if (function != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the filter of relation \"%s\" calls volatile function %s", row->name,
-						function),
-				 errdetail("It is not evaluated for every row that is asked for, but once a statement."),
-				 errhint("Use a stable function, such as now() instead of clock_timestamp().")));
-	return condition_text(table, condition);
-}
-
-static bool
-ignore_row(Datum value, bool isnull, void *arg)
-{
-	return false;
-}
-
-/* Runs the probe for nobody, as the owner: whatever he must not read or call says so now. */
-static void
-try_out(const RelationRow *row, const RelationParts *parts, Oid owner)
-{
-	AccessRelation *relation = make_ready(row, parts, owner);
-	Datum		nobody[2];
-	static const pg_uuid_t no_uuid;
-
-	for (int i = 0; i < 2; i++)
-		switch (i == 0 ? relation->subject_kind : relation->object_kind)
-		{
-			case KEY_UUID:
-				nobody[i] = UUIDPGetDatum(&no_uuid);
-				break;
-			case KEY_BIGINT:
-				nobody[i] = Int64GetDatum(0);
-				break;
-			case KEY_TEXT:
-				nobody[i] = CStringGetTextDatum("");
-				break;
-		}
-	PG_TRY();
-	{
-		ownerquery_run(&relation->probe, nobody, 1, ignore_row, NULL);
-	}
-	PG_FINALLY();
-	{
-		ownerquery_forget(&relation->probe);
-	}
-	PG_END_TRY();
-	MemoryContextDelete(relation->context);
-}
-
-/*
- * Whose rights will be used: the table's owner's, who may differ from a superuser who writes the row.  A new row that
- * names the owner comes from a dump, which grants rights and fills materialized views only after the data.
- */
-static void
-check_row(RelationRow *row, bool is_new)
-{
-	ErrorContextCallback context = {error_context_stack, name_filter, row->name};
-	RelationParts parts;
-	bool		is_restored = is_new && row->owner != NULL;
-	Oid			owner;
-
-	check_name(row->name);
-	open_parts(&parts, row, true);
-	if (parts.table->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
-		reject_temporary(row, RelationGetRelationName(parts.table));
-	owner = parts.table->rd_rel->relowner;
-	row->owner = GetUserNameFromId(owner, false);
-	error_context_stack = &context;
-	if (row->filter != NULL)
-		row->filter = check_filter(row, parts.table);
-	if (!is_restored)
-		try_out(row, &parts, owner);
-	error_context_stack = context.previous;
-	relation_close(parts.table, AccessShareLock);
-}
-
-/* BEFORE trigger of pattyly.relations */
-Datum
-pattyly_check_relation_row(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	TupleDesc	desc;
-	HeapTuple	tuple;
-	RelationRow *row;
-	int			columns[] = {COLUMN_FILTER, COLUMN_OWNER};
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("check_relation_row can only be called as a trigger"),
-				 errhint("It stands on pattyly.relations already.")));
-	desc = RelationGetDescr(trigger->tg_relation);
-	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
-	row = read_row(tuple, desc);
-	check_row(row, TRIGGER_FIRED_BY_INSERT(trigger->tg_event));
-	nulls[0] = row->filter == NULL;
-	values[0] = nulls[0] ? (Datum) 0 : CStringGetTextDatum(row->filter);
-	values[1] = DirectFunctionCall1(namein, CStringGetDatum(row->owner));
-	return PointerGetDatum(heap_modify_tuple_by_cols(tuple, desc, 2, columns, values, nulls));
 }

@@ -1,4 +1,4 @@
--- access: what they may see. C: relations.c, sets.c, hasaccess.c, planner.c.
+-- access: what they may see. C: relations.c, relationrow.c, relationcheck.c, sets.c, hasaccess.c, planner.c.
 
 CREATE TABLE pattyly.relations (
     name            text PRIMARY KEY,
