@@ -38,12 +38,15 @@ expected_answers() {
 
 plan_of() { value "SELECT line FROM demo.access_plans WHERE policies = '$1' ORDER BY n"; }
 
+reported_waits() { sed -n '/^# HOW LONG/,/^$/p' "$work/access-report" | grep -E '(Nora|Ada|Ben|anon) +[0-9.,]+ +[0-9.,]+ +[0-9.,]+'; }
+
 check_access() {
 	local name
 	is "there are 100,000 clients and 20,000 assignments" \
 		"$(value 'SELECT (SELECT count(*) FROM public."Client"), (SELECT count(*) FROM public.expertassignment)')" $'100000\t20000'
 	is "everybody is told what he may know under our policy" "$(answers_of pattyly)" "$(expected_answers)"
 	is "and under the guide's, where they say whose id they mean" "$(answers_of guide)" "$(expected_answers)"
+	is "and under the best by hand" "$(answers_of 'by hand')" "$(expected_answers)"
 	is "to the letter the guide's policies show an expert nobody" "$(answers_of 'to the letter')" \
 		"$(expected_answers | awk -v OFS='\t' '$1 != "Nora" { $2 = $3 = $4 = 0 } { print $1, $2, $3, $4 }')"
 	for name in Nora Ada Ben anon; do
@@ -55,7 +58,15 @@ check_access() {
 	is "our plan has the policy as an index condition" "$(plan_of pattyly | grep -c 'Index Cond: (id = ANY (pattyly.accessible_uuids(')" 1
 	is "and no sequential scan" "$(plan_of pattyly | grep -c 'Seq Scan')" 0
 	is "the guide's has one" "$(plan_of guide | grep -c 'Seq Scan on "Client"')" 1
+	is "the best by hand asks the index, as the report says" "$(plan_of 'by hand' | grep -c 'Index Cond: (id = ANY (')" 1
 	report_access >"$work/access-report" 2>&1 || true
 	is "the report comes to its end" "$(grep -c '^This scene took' "$work/access-report")" 1
+	is "it says how long each form takes for each person and question" "$(reported_waits | wc -l)" 12
+	is "it compares ours with the guide's for all but anon, whom ours is not for" \
+		"$(reported_waits | grep -v '\( x\|the same\) *$' | grep -o 'Nora\|Ada\|Ben\|anon' | tr '\n' ' ')" "anon anon anon "
+	is "it shows all that protect() ran but the comment" "$(grep -o '^  [A-Z]* .*ROW LEVEL\|^  CREATE POLICY pattyly\|^  COMMENT' \
+		"$work/access-report")" '  ALTER TABLE public."Client" ENABLE ROW LEVEL
+  ALTER TABLE public."Client" FORCE ROW LEVEL
+  CREATE POLICY pattyly'
 	is "and shows that plan" "$(grep -c 'Index Cond: (id = ANY (pattyly.accessible_uuids(' "$work/access-report")" 1
 }

@@ -40,7 +40,7 @@ check_parser() {
 		1709251202 0 192.0.2.3 GET '/with space' '' '' '' '' \
 		1709251203 0 192.0.2.4 GET /old '' '' '' '')"
 	is "log lines that are no requests are counted" "$(cat "$work/odd_left_out")" "$(printf '%s\t%s\n' \
-		2 'from a name instead of an address' 2 'not lines of a log' 1 'with a method PostgREST does not have')"
+		2 'from a name instead of an address' 2 'in no known log format' 1 'with a method PostgREST does not have')"
 }
 
 # The tables as model.awk prints them; seconds count from midnight of the log's day.

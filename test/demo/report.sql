@@ -25,6 +25,9 @@ $$;
 CREATE FUNCTION pg_temp.clock(at timestamptz) RETURNS text LANGUAGE sql AS $$
     SELECT to_char(at, CASE WHEN at::date::text = current_setting('demo.day') THEN 'HH24:MI:SS' ELSE 'DD Mon HH24:MI:SS' END)
 $$;
+CREATE FUNCTION pg_temp.counted(n bigint, one text, many text) RETURNS text LANGUAGE sql AS $$
+    SELECT to_char(n, 'FM999,999,999') || ' ' || CASE n WHEN 1 THEN one ELSE many END
+$$;
 -- The name of a program or a browser out of a User-Agent, which may be anything.
 CREATE FUNCTION pg_temp.who(agent text) RETURNS text LANGUAGE sql AS $$
     SELECT left(coalesce(
@@ -52,10 +55,10 @@ WITH n AS (
 SELECT format('log        %s', :'log') FROM n
 UNION ALL SELECT format('from, to   %s, %s', to_char(:'log_start'::timestamptz, 'Dy DD Mon YYYY HH24:MI:SS'),
                         to_char(:'log_end'::timestamptz, 'Dy DD Mon YYYY HH24:MI:SS (TZH:TZM)'))
-UNION ALL SELECT format('requests   %s from %s addresses', to_char(requests, 'FM999,999,999'), to_char(addresses, 'FM999,999'))
-                 || CASE WHEN keys < addresses THEN format(', %s visitors (IPv6 counts by its /%s network)',
-                         to_char(keys, 'FM999,999'), current_setting('pattyly.ipv6_prefix')) ELSE '' END FROM n
-UNION ALL SELECT format('left out   %s: %s', CASE lines WHEN 1 THEN '1 line' ELSE lines || ' lines' END, why) FROM out_ WHERE lines > 0
+UNION ALL SELECT format('requests   %s from %s', to_char(requests, 'FM999,999,999'), pg_temp.counted(addresses, 'address', 'addresses'))
+                 || CASE WHEN keys < addresses THEN format(', %s (IPv6 counts by its /%s network)',
+                         pg_temp.counted(keys, 'visitor', 'visitors'), current_setting('pattyly.ipv6_prefix')) ELSE '' END FROM n
+UNION ALL SELECT format('left out   %s: %s', pg_temp.counted(lines, 'line', 'lines'), why) FROM out_ WHERE lines > 0
 UNION ALL SELECT format('outcome    %s admitted, %s refused (%s %%)', to_char(count(*) FILTER (WHERE state = 'admitted'), 'FM999,999,999'),
                         to_char(count(*) FILTER (WHERE state <> 'admitted'), 'FM999,999,999'),
                         round(100.0 * count(*) FILTER (WHERE state <> 'admitted') / count(*), 1)) FROM result
@@ -71,9 +74,11 @@ SELECT route, (SELECT string_agg(l.name || ': ' || pg_temp.budget(l), ' and ' OR
        round(100.0 * count(*) FILTER (WHERE state <> 'admitted') / count(*), 1) AS "%"
 FROM result GROUP BY route, limits ORDER BY refused DESC, requests DESC, route;
 
-SELECT count(*) > 0 AS refusals FROM result WHERE state = 'limited' \gset
+SELECT count(*) > 0 AS refusals, CASE WHEN count(DISTINCT (key, limit_name)) > 10
+       THEN format(' (the first 10 of %s)', count(DISTINCT (key, limit_name))) ELSE '' END AS of_them
+FROM result WHERE state = 'limited' \gset
 \if :refusals
-\qecho '# WHO WAS LIMITED'
+\qecho '# WHO WAS LIMITED':of_them
 SELECT key, limit_name AS "limit", count(*) AS refused, (SELECT count(*) FROM result AS a WHERE a.key = r.key) AS "of",
        pg_temp.clock(to_timestamp(min(at_s))) AS "first refused", pg_temp.clock(to_timestamp(max(return_s))) AS "may return",
        pg_temp.who((array_agg(agent ORDER BY n))[1]) AS who
@@ -110,6 +115,13 @@ SELECT limit_name AS "limit", allowed, denied, near, blocked, keys, pg_temp.cloc
 FROM pattyly.limit_stats WHERE allowed + denied > 0 ORDER BY denied DESC, allowed DESC;
 \t on
 \pset format unaligned
+SELECT count(*) > 0 AS more_denied FROM pattyly.limit_stats AS s
+WHERE denied > (SELECT count(*) FROM result AS r WHERE r.state = 'limited' AND r.limit_name = s.limit_name) \gset
+\if :more_denied
+\qecho 'Who finds two limits full is denied by both here, and stands above at the one that lasts longer; whom the list refuses'
+\qecho 'is denied here by each limit of the route.'
+\qecho
+\endif
 SELECT '# MEMORY (pattyly.limit_memory)'
 UNION ALL SELECT format('%s of %s keys in use, %s evicted; %s, all of it taken when the server started.', to_char(used, 'FM999,999,999'), to_char(capacity, 'FM999,999,999'),
                         to_char(evicted, 'FM999,999,999'), pg_size_pretty(bytes)) FROM pattyly.limit_memory;
@@ -143,8 +155,10 @@ BEGIN
 END
 $$;
 \qecho '# SPEED'
-SELECT format('The replay: %s requests in %s s over one connection, %s a second. That is psql sending BEGIN, settings,',
-              to_char(count(*), 'FM999,999,999'), round(:seconds, 1), to_char(count(*) / :seconds, 'FM999,999')) FROM result
+-- Of a short replay most is psql's start.
+SELECT format('The replay: %s in %s over one connection%s. That is psql sending BEGIN, settings,',
+              pg_temp.counted(count(*), 'request', 'requests'), seconds(:seconds),
+              CASE WHEN count(*) < 1000 THEN '' ELSE to_char(count(*) / :seconds, '", "FM999,999" a second"') END) FROM result
 UNION ALL SELECT 'pre_request, a query and COMMIT one by one, most of it round trips.'
 UNION ALL SELECT format('pre_request alone, in the server: %s microseconds a call (an admitted request, one hot key, 20,000 calls; the median',
                         round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)::numeric, 1)) FROM cost

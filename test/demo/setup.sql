@@ -42,6 +42,11 @@ CREATE TABLE demo.requests (
 CREATE TABLE demo.answers (n integer PRIMARY KEY, sqlstate text, message text, detail text, headers text);
 CREATE TABLE demo.left_out (lines integer, reason text);
 
+-- For the reports.
+CREATE FUNCTION demo.seconds(s float8) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE WHEN s < 0.1 THEN 'under 0.1 s' ELSE to_char(s, 'FM999,990.0') || ' s' END
+$$;
+
 -- One line a request. state: admitted, limited (a 429 that says when to return), denied (by the list) or failed.
 CREATE VIEW demo.outcome AS
 SELECT q.n, q.at_s, to_timestamp(q.at_s) AS at, q.address, pattyly.client_key(q.address) AS key, q.method, q.path, q.agent,
