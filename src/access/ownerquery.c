@@ -170,19 +170,19 @@ lock_relations(const PlannedStmt *plan)
 }
 
 /* Who we were, while we are the owner. */
-typedef struct Disguise
+typedef struct Caller
 {
 	Oid			user;
 	int			security;
 	bool		own_snapshot;
-} Disguise;
+} Caller;
 
 /*
  * When something fails, the end of the (sub)transaction restores who we are, as
  * after a failed check of referential integrity.
  */
 static void
-become_owner(const OwnerQuery *query, Disguise *before)
+become_owner(const OwnerQuery *query, Caller *before)
 {
 	check_stack_depth();
 	before->own_snapshot = !ActiveSnapshotSet();
@@ -194,7 +194,7 @@ become_owner(const OwnerQuery *query, Disguise *before)
 }
 
 static void
-become_caller(const Disguise *before)
+become_caller(const Caller *before)
 {
 	SetUserIdAndSecContext(before->user, before->security);
 	if (before->own_snapshot)
@@ -303,7 +303,7 @@ run_as_owner(OwnerQuery *query, const Datum *params, uint64 limit, RowReceiver *
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly owner's query",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext outer = MemoryContextSwitchTo(context);
-	Disguise	before;
+	Caller	before;
 
 	become_owner(query, &before);
 	execute_safely(ready_plan(query), query, params, limit, receiver);
@@ -336,7 +336,7 @@ ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryR
 Cost
 ownerquery_cost(OwnerQuery *query)
 {
-	Disguise	before;
+	Caller	before;
 	Cost		cost;
 
 	running++;
