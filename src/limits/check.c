@@ -223,7 +223,11 @@ fill_result(const Part *part, const LimitCall *call)
 	}
 }
 
-/* Who read the clock before others, but locked the key after them, reads it again; see limit_is_ahead(). */
+/*
+ * Who read the clock before others, but locked the key after them, reads it again;
+ * see limit_is_ahead().  A log is not read yet, so for one the clock always is: an
+ * older time would be taken for a clock that stepped back, and age what others used.
+ */
 static void
 catch_up_with_clock(Part **parts, int n, LimitCall *call)
 {
@@ -236,7 +240,8 @@ catch_up_with_clock(Part **parts, int n, LimitCall *call)
 			continue;
 		state = keyslot_state(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
 		use.a = state->a;
-		if (limit_is_ahead(&parts[i]->rule->spec, &use, call->now_us))
+		if (parts[i]->rule->spec.algorithm == LIMIT_SLIDING_LOG ||
+			limit_is_ahead(&parts[i]->rule->spec, &use, call->now_us))
 		{
 			call->now_us = clock_now_us();
 			return;
