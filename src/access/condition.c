@@ -91,8 +91,8 @@ static const char *const text_settings[][2] = {
 	{"extra_float_digits", "3"}
 };
 
-static void
-begin_setting(const char *name, const char *value)
+void
+condition_set(const char *name, const char *value)
 {
 	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
@@ -104,8 +104,8 @@ condition_begin_settings(void)
 	int			nest_level = NewGUCNestLevel();
 
 	for (int i = 0; i < lengthof(text_settings); i++)
-		begin_setting(text_settings[i][0], text_settings[i][1]);
-	begin_setting("timezone", GetConfigOptionResetString("timezone"));
+		condition_set(text_settings[i][0], text_settings[i][1]);
+	condition_set("timezone", GetConfigOptionResetString("timezone"));
 	return nest_level;
 }
 

@@ -20,7 +20,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "core/compat.h"
-#include "executor/executor.h"
+#include "core/planrun.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -30,13 +30,11 @@
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
 #include "rewrite/rowsecurity.h"
-#include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
-#include "utils/snapmgr.h"
 
 PATTYLY_FUNCTION(pattyly_explain_access);
 PATTYLY_FUNCTION(pattyly_visible_rows);
@@ -339,22 +337,21 @@ add_column(Query *query, Expr *expression)
 	query->hasSubLinks |= checkExprHasSubLink((Node *) expression);
 }
 
-typedef struct RowReceiver
+typedef struct Answer
 {
-	DestReceiver pub;
 	List	   *checks;
 	bool		found;
-} RowReceiver;
+} Answer;
 
 /* Columns after the first, in the order of the checks that have an expression. */
 static bool
-receive(TupleTableSlot *slot, DestReceiver *self)
+take_answer(TupleTableSlot *slot, void *arg)
 {
-	RowReceiver *receiver = (RowReceiver *) self;
+	Answer	   *answer = arg;
 	AttrNumber	number = 1;
 	ListCell   *cell;
 
-	foreach(cell, receiver->checks)
+	foreach(cell, answer->checks)
 	{
 		Check	   *check = lfirst(cell);
 		bool		isnull;
@@ -364,38 +361,18 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 		check->passes = DatumGetBool(slot_getattr(slot, ++number, &isnull));
 		check->passes &= !isnull;
 	}
-	receiver->found = true;
+	answer->found = true;
 	return false;
-}
-
-static void
-begin_receiving(DestReceiver *self, int operation, TupleDesc typeinfo)
-{
-}
-
-static void
-end_receiving(DestReceiver *self)
-{
 }
 
 static bool
 run(Query *query, ParamListInfo params, List *checks)
 {
-	RowReceiver receiver = {
-		.pub = {receive, begin_receiving, end_receiving, end_receiving, DestNone},
-		.checks = checks
-	};
+	Answer		answer = {.checks = checks};
 	const char *text = "explain_access";
-	PlannedStmt *plan = pg_plan_query(query, text, 0, params);
-	QueryDesc  *desc = CreateQueryDesc(plan, text, GetActiveSnapshot(), InvalidSnapshot,
-									   &receiver.pub, params, NULL, 0);
 
-	ExecutorStart(desc, 0);
-	compat_executor_run(desc, 1);
-	ExecutorFinish(desc);
-	ExecutorEnd(desc);
-	FreeQueryDesc(desc);
-	return receiver.found;
+	plan_run(pg_plan_query(query, text, 0, params), text, params, 1, take_answer, &answer);
+	return answer.found;
 }
 
 static void

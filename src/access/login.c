@@ -11,8 +11,8 @@
 
 #include "access/identity.h"
 #include "access/login.h"
-#include "access/xact.h"
 #include "core/compat.h"
+#include "core/transaction.h"
 #include "tcop/pquery.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
@@ -78,7 +78,7 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId ended, SubTransaction
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+	if (transaction_has_ended(event))
 		state = NULL;
 }
 

@@ -6,12 +6,11 @@
 
 #include "access/condition.h"
 #include "access/ownerquery.h"
-#include "access/xact.h"
 #include "core/compat.h"
-#include "executor/executor.h"
+#include "core/planrun.h"
+#include "core/transaction.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -68,8 +67,7 @@ forget_all_plans(Datum arg, int cacheid, uint32 hash)
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
-		event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_PARALLEL_ABORT)
+	if (transaction_has_ended(event))
 	{
 		running = 0;
 		MemoryContextDeleteChildren(retired);
@@ -114,8 +112,7 @@ reset_planner(void)
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
-		set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
-						  GUC_ACTION_SAVE, true, 0, false);
+		condition_set(settings[i][0], settings[i][1]);
 }
 
 /* The table may have been renamed, and another one given its name, while we waited for it. */
@@ -220,31 +217,21 @@ ready_plan(OwnerQuery *query)
 
 /* ---- a run ---- */
 
-typedef struct RowReceiver
+/* Who gets the first column of each row. */
+typedef struct RowTaker
 {
-	DestReceiver pub;
 	OwnerQueryRow row;
 	void	   *arg;
-} RowReceiver;
+} RowTaker;
 
 static bool
-receive(TupleTableSlot *slot, DestReceiver *self)
+take_column(TupleTableSlot *slot, void *arg)
 {
-	RowReceiver *receiver = (RowReceiver *) self;
+	RowTaker   *taker = arg;
 	bool		isnull;
 	Datum		value = slot_getattr(slot, 1, &isnull);
 
-	return receiver->row(value, isnull, receiver->arg);
-}
-
-static void
-begin_receiving(DestReceiver *self, int operation, TupleDesc typeinfo)
-{
-}
-
-static void
-end_receiving(DestReceiver *self)
-{
+	return taker->row(value, isnull, taker->arg);
 }
 
 static ParamListInfo
@@ -264,16 +251,9 @@ make_params(const OwnerQuery *query, const Datum *values)
 
 static void
 execute(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 limit,
-		RowReceiver *receiver)
+		RowTaker *taker)
 {
-	QueryDesc  *desc = CreateQueryDesc(plan, query->text, GetActiveSnapshot(), InvalidSnapshot,
-									   &receiver->pub, make_params(query, params), NULL, 0);
-
-	ExecutorStart(desc, 0);
-	compat_executor_run(desc, limit);
-	ExecutorFinish(desc);
-	ExecutorEnd(desc);
-	FreeQueryDesc(desc);
+	plan_run(plan, query->text, make_params(query, params), limit, take_column, taker);
 }
 
 /*
@@ -283,22 +263,22 @@ execute(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 
  */
 static void
 execute_safely(PlannedStmt *plan, const OwnerQuery *query, const Datum *params, uint64 limit,
-			   RowReceiver *receiver)
+			   RowTaker *taker)
 {
 	int			nest_level;
 
 	if (plan->invalItems == NIL && !query->is_unsteady)
 	{
-		execute(plan, query, params, limit, receiver);
+		execute(plan, query, params, limit, taker);
 		return;
 	}
 	nest_level = condition_begin_settings();
-	execute(plan, query, params, limit, receiver);
+	execute(plan, query, params, limit, taker);
 	condition_end_settings(nest_level);
 }
 
 static void
-run_as_owner(OwnerQuery *query, const Datum *params, uint64 limit, RowReceiver *receiver)
+run_as_owner(OwnerQuery *query, const Datum *params, uint64 limit, RowTaker *taker)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pattyly owner's query",
 												  ALLOCSET_SMALL_SIZES);
@@ -306,7 +286,7 @@ run_as_owner(OwnerQuery *query, const Datum *params, uint64 limit, RowReceiver *
 	Caller	before;
 
 	become_owner(query, &before);
-	execute_safely(ready_plan(query), query, params, limit, receiver);
+	execute_safely(ready_plan(query), query, params, limit, taker);
 	become_caller(&before);
 	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(context);
@@ -322,14 +302,10 @@ end_running(void)
 void
 ownerquery_run(OwnerQuery *query, const Datum *params, uint64 limit, OwnerQueryRow row, void *arg)
 {
-	RowReceiver receiver = {
-		.pub = {receive, begin_receiving, end_receiving, end_receiving, DestNone},
-		.row = row,
-		.arg = arg
-	};
+	RowTaker	taker = {.row = row, .arg = arg};
 
 	running++;
-	run_as_owner(query, params, limit, &receiver);
+	run_as_owner(query, params, limit, &taker);
 	end_running();
 }
 

@@ -40,9 +40,8 @@
 #include "utils/syscache.h"
 
 /*
- * Per row, in units of the planner.  Measured, a row costs about five times what
- * cpu_tuple_cost stands for; twice that keeps several processes from being put to
- * work, each with a set of its own, where an index serves as well.
+ * Per row, in units of the planner.  More than a row costs, so that several processes
+ * are not put to work, each with a set of its own, where an index serves as well.
  */
 #define HAS_ACCESS_COST (cpu_tuple_cost * 10)
 
@@ -53,9 +52,9 @@ PATTYLY_FUNCTION(pattyly_is_owner_support);
 
 /* The relation that a call names, NULL when the planner cannot know. */
 static AccessRelation *
-relation_of_call(const FuncExpr *call)
+relation_of_call(const List *args)
 {
-	const Const *name = linitial(call->args);
+	const Const *name = linitial(args);
 	text	   *value;
 
 	if (!IsA(name, Const) || name->constisnull)
@@ -65,9 +64,9 @@ relation_of_call(const FuncExpr *call)
 }
 
 static double
-objects_of_call(const FuncExpr *call)
+objects_of_call(const List *args)
 {
-	AccessRelation *relation = relation_of_call(call);
+	AccessRelation *relation = relation_of_call(args);
 
 	return relation == NULL ? 1 : access_estimate(relation);
 }
@@ -167,7 +166,7 @@ has_access_condition(SupportRequestIndexCondition *request)
 
 	if (!IsA(call, FuncExpr) || request->indexarg != 1 || !keeps_order(request))
 		return NIL;
-	relation = relation_of_call(call);
+	relation = relation_of_call(call->args);
 	if (relation == NULL ||
 		!is_kind_of(relation->object_kind, exprType(lsecond(call->args))))
 		return NIL;
@@ -281,7 +280,7 @@ estimate_index_cost(PlannerInfo *root, IndexPath *path, double loop_count,
 
 	if (ours != NULL)
 	{
-		objects = objects_of_call((FuncExpr *) ours->rinfo->clause);
+		objects = objects_of_call(((FuncExpr *) ours->rinfo->clause)->args);
 		if (rows_are_named(root, path, ours, objects))
 		{
 			/* The list may be another path's as well. */
@@ -316,12 +315,7 @@ has_access_selectivity(SupportRequestSelectivity *request)
 
 	if (request->is_join || !IsA(name, Const) || ((Const *) name)->constisnull)
 		return -1;
-	else
-	{
-		FuncExpr	call = {.xpr.type = T_FuncExpr, .args = request->args};
-
-		objects = objects_of_call(&call);
-	}
+	objects = objects_of_call(request->args);
 	examine_variable(request->root, lsecond(request->args), request->varRelid, &column);
 	distinct = get_variable_numdistinct(&column, &is_default);
 	if (is_default && column.rel != NULL && column.rel->tuples > 0)

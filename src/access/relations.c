@@ -15,9 +15,9 @@
 #include "access/relation.h"
 #include "access/relationrow.h"
 #include "access/relations.h"
-#include "access/xact.h"
 #include "core/compat.h"
 #include "core/config.h"
+#include "core/transaction.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -313,8 +313,7 @@ relations_epoch(void)
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
-		event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_PARALLEL_ABORT)
+	if (transaction_has_ended(event))
 	{
 		epoch++;
 		bury_retired();

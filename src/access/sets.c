@@ -17,8 +17,8 @@
 #include "access/claims.h"
 #include "access/estimate.h"
 #include "access/sets.h"
-#include "access/xact.h"
 #include "core/compat.h"
+#include "core/transaction.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -95,16 +95,7 @@ note_moment(Moment *moment)
 	moment->in_recovery = snapshot->takenDuringRecovery;
 }
 
-static inline bool
-same_moment(const Moment *a, const Moment *b)
-{
-	return a->claims == b->claims && a->undone == b->undone && a->role == b->role &&
-		a->xmin == b->xmin && a->xmax == b->xmax && a->xcnt == b->xcnt &&
-		a->subxcnt == b->subxcnt && a->curcid == b->curcid &&
-		a->suboverflowed == b->suboverflowed && a->in_recovery == b->in_recovery;
-}
-
-/* The same as to note it and compare, without a copy: this is for every row. */
+/* Whether it is still the moment; without a copy, for this is asked for every row. */
 static inline bool
 is_now(const Moment *moment)
 {
@@ -135,8 +126,7 @@ drop_set(AccessSet *set)
 static void
 end_of_transaction(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
-		event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_PARALLEL_ABORT)
+	if (transaction_has_ended(event))
 		for (int i = 0; i < MAX_SETS; i++)
 			drop_set(&sets[i]);
 }
@@ -153,12 +143,12 @@ sets_init(void)
 /* ---- finding the set ---- */
 
 static AccessSet *
-find_set(const AccessRelation *relation, const Moment *moment, const AccessSite *site)
+find_set(const AccessRelation *relation, const AccessSite *site)
 {
 	for (int i = 0; i < MAX_SETS; i++)
 		if (sets[i].relation == relation && sets[i].epoch == relations_epoch() &&
 			sets[i].site == (relation->is_unsteady ? site : NULL) &&
-			same_moment(&sets[i].moment, moment))
+			is_now(&sets[i].moment))
 			return &sets[i];
 	return NULL;
 }
@@ -175,13 +165,13 @@ least_used(void)
 }
 
 static AccessSet *
-new_set(AccessRelation *relation, const Moment *moment, const AccessSite *site)
+new_set(AccessRelation *relation, const AccessSite *site)
 {
 	AccessSet  *set = least_used();
 
 	drop_set(set);
 	set->serial = ++serials;
-	set->moment = *moment;
+	note_moment(&set->moment);
 	set->relation = relation;
 	set->epoch = relations_epoch();
 	set->site = relation->is_unsteady ? site : NULL;
@@ -207,19 +197,17 @@ is_current(const AccessSite *site, const char *name, int name_length)
 AccessSet *
 access_set(AccessSite *site, const char *name, int name_length)
 {
-	Moment		moment;
 	AccessRelation *relation;
 	AccessSet  *set;
 
 	if (likely(is_current(site, name, name_length)))
 		return site->set;
-	note_moment(&moment);
 
 	/* A set that nobody but this site may use ends with its moment. */
 	relation = relation_get(name, name_length);
-	set = find_set(relation, &moment, site);
+	set = find_set(relation, site);
 	if (set == NULL || (set->site != NULL && (site->set != set || outside_of_queries())))
-		set = new_set(relation, &moment, site);
+		set = new_set(relation, site);
 	set->last_used = ++uses;
 	site->set = set;
 	site->serial = set->serial;

@@ -64,3 +64,16 @@ BEGIN
 	RETURN (SELECT count(*) FILTER (WHERE pattyly.allow(limit_name, key)) FROM generate_series(1, calls));
 END
 $$;
+
+-- The plan of a query, without costs, its lines in one text.
+CREATE FUNCTION tests.plan_of(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+	lines text := '';
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+		lines := lines || line || E'\n';
+	END LOOP;
+	RETURN lines;
+END
+$$;

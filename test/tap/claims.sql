@@ -257,18 +257,7 @@ ANALYZE many;
 SELECT CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'debug_parallel_query' ELSE 'force_parallel_mode' END AS forcing \gset
 SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 2;
 SELECT set_config(:'forcing', 'on', false);
-CREATE FUNCTION plan_of(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	line text;
-	lines text := '';
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		lines := lines || line || E'\n';
-	END LOOP;
-	RETURN lines;
-END
-$$;
-SELECT matches(plan_of('SELECT count(*) FROM many WHERE owner = pattyly.uid() OR pattyly.role() = ''x'''), 'Gather', 'a plan with workers');
+SELECT matches(tests.plan_of('SELECT count(*) FROM many WHERE owner = pattyly.uid() OR pattyly.role() = ''x'''), 'Gather', 'a plan with workers');
 SELECT set_config('request.jwt.claims', token(77), false);
 SELECT is((SELECT min(owner::text) || count(*) FROM many WHERE pattyly.is_owner(owner) OR pattyly.role() = 'x'), '00000000-0000-0000-0000-0000000000771', 'workers know who asks');
 SELECT set_config('request.jwt.claims', token(78), false);
@@ -278,7 +267,7 @@ RESET parallel_setup_cost; RESET parallel_tuple_cost; RESET min_parallel_table_s
 
 -- is_owner() is an index condition.
 CREATE INDEX ON many (owner);
-SELECT matches(plan_of('SELECT * FROM many WHERE pattyly.is_owner(owner)'), 'owner = pattyly\.uid\(\)', 'is_owner() uses an index');
+SELECT matches(tests.plan_of('SELECT * FROM many WHERE pattyly.is_owner(owner)'), 'owner = pattyly\.uid\(\)', 'is_owner() uses an index');
 SELECT is((SELECT count(*) FROM many WHERE pattyly.is_owner(owner)), 1::bigint, 'and finds the row');
 SELECT is((SELECT count(*) FROM many WHERE NOT pattyly.is_owner(owner)), 19999::bigint, 'or all others');
 SELECT * FROM finish();

@@ -8,18 +8,6 @@ CREATE FUNCTION who(sub text) RETURNS void LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION e(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT ('00000000-0000-0000-0000-e' || lpad(n::text, 11, '0'))::uuid $$;
 CREATE FUNCTION c(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT ('00000000-0000-0000-0000-c' || lpad(n::text, 11, '0'))::uuid $$;
-CREATE FUNCTION plan_of(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	line text;
-	lines text := '';
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		lines := lines || line || E'\n';
-	END LOOP;
-	RETURN lines;
-END
-$$;
-
 CREATE TABLE "Client" (id uuid PRIMARY KEY, n integer, note text);
 CREATE TABLE expertassignment (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, expert_id uuid, client_id uuid, status text DEFAULT 'active');
 CREATE INDEX ON expertassignment (expert_id, client_id);
@@ -113,10 +101,10 @@ SELECT is(random_differences(400), 0::bigint, 'random questions between random w
 
 SELECT who(e(4)::text);
 SET ROLE authenticated;
-SELECT matches(plan_of('SELECT count(*) FROM "Client"'), 'Index Cond: \(id = ANY \(pattyly\.accessible_uuids\(''client''::text\)\)\)', 'count(*) goes by the index');
-SELECT matches(plan_of(format('SELECT * FROM "Client" WHERE id = %L', c(5))), 'Index Cond: \(id = ''[^'']*''::uuid\)\s+Filter: pattyly\.has_access', 'a lookup by id does not fetch the set');
+SELECT matches(tests.plan_of('SELECT count(*) FROM "Client"'), 'Index Cond: \(id = ANY \(pattyly\.accessible_uuids\(''client''::text\)\)\)', 'count(*) goes by the index');
+SELECT matches(tests.plan_of(format('SELECT * FROM "Client" WHERE id = %L', c(5))), 'Index Cond: \(id = ''[^'']*''::uuid\)\s+Filter: pattyly\.has_access', 'a lookup by id does not fetch the set');
 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off;
-SELECT matches(plan_of('SELECT * FROM (SELECT c(i) AS id FROM generate_series(1, 3) AS i OFFSET 0) AS wanted JOIN "Client" USING (id)'), 'Nested Loop.*Index Cond: \(id = .*id\).*Filter: pattyly\.has_access', 'nor does the inner side of a nested loop');
+SELECT matches(tests.plan_of('SELECT * FROM (SELECT c(i) AS id FROM generate_series(1, 3) AS i OFFSET 0) AS wanted JOIN "Client" USING (id)'), 'Nested Loop.*Index Cond: \(id = .*id\).*Filter: pattyly\.has_access', 'nor does the inner side of a nested loop');
 SELECT is((SELECT count(*) FROM (SELECT c(i) AS id FROM generate_series(1, 12000, 3) AS i OFFSET 0) AS wanted JOIN "Client" USING (id)),
 	(SELECT count(DISTINCT client_id) FROM expertassignment WHERE expert_id = e(4) AND (ltrim(right(client_id::text, 11), '0')::int - 1) % 3 = 0), 'whose rows are right');
 RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_material;
@@ -315,7 +303,7 @@ RESET plan_cache_mode;
 -- Workers.
 SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET min_parallel_index_scan_size = 0; SET max_parallel_workers_per_gather = 2;
 SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off;
-SELECT matches(plan_of('SELECT count(*) FROM "Client" WHERE pattyly.has_access(''client'', id)'), 'Parallel Seq Scan.*has_access', 'a plan with workers');
+SELECT matches(tests.plan_of('SELECT count(*) FROM "Client" WHERE pattyly.has_access(''client'', id)'), 'Parallel Seq Scan.*has_access', 'a plan with workers');
 SELECT same_rows('workers', k, 'true') FROM sizes;                                                               -- 9
 BEGIN;
 SELECT who(e(0)::text);

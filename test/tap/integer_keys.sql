@@ -10,18 +10,6 @@ INSERT INTO members VALUES ('00000000-0000-0000-0000-00000000000a', 7), ('000000
 	('00000000-0000-0000-0000-00000000000a', 70000), ('00000000-0000-0000-0000-00000000000b', 8);
 SELECT pattyly.define_relation('team', 'members', 'who', 'team');
 
-CREATE FUNCTION plan_of(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	line text;
-	lines text := '';
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		lines := lines || line || E'\n';
-	END LOOP;
-	RETURN lines;
-END
-$$;
-
 DO $$
 DECLARE
 	type text;
@@ -39,13 +27,13 @@ $$;
 ANALYZE;
 
 SELECT tests.act_as('authenticated', '{"sub": "00000000-0000-0000-0000-00000000000a"}') \g /dev/null
-SELECT matches(plan_of('SELECT * FROM rows_' || t), 'Index Cond: \(team = ANY \(pattyly\.accessible_ids', t || ': the index drives the scan')
+SELECT matches(tests.plan_of('SELECT * FROM rows_' || t), 'Index Cond: \(team = ANY \(pattyly\.accessible_ids', t || ': the index drives the scan')
 FROM unnest(ARRAY['smallint', 'integer', 'bigint']) AS t;
 SELECT results_eq(format('SELECT team::bigint FROM rows_%s ORDER BY team', t), ARRAY[-32768, 7]::bigint[], t || ': the rows of the caller')
 FROM unnest(ARRAY['smallint', 'integer', 'bigint']) AS t;
-SELECT matches(plan_of(format('SELECT * FROM rows_%s WHERE team = 7', t)), 'Index Cond: \(team = .*7', t || ': a row that is named is looked up')
+SELECT matches(tests.plan_of(format('SELECT * FROM rows_%s WHERE team = 7', t)), 'Index Cond: \(team = .*7', t || ': a row that is named is looked up')
 FROM unnest(ARRAY['smallint', 'integer', 'bigint']) AS t;
-SELECT doesnt_match(plan_of(format('SELECT * FROM rows_%s WHERE team = 7', t)), 'accessible_ids', t || ': and the others are not fetched')
+SELECT doesnt_match(tests.plan_of(format('SELECT * FROM rows_%s WHERE team = 7', t)), 'accessible_ids', t || ': and the others are not fetched')
 FROM unnest(ARRAY['smallint', 'integer', 'bigint']) AS t;
 
 SET enable_indexscan = off;

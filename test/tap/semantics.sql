@@ -229,18 +229,7 @@ SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 SET max_parallel_workers_per_gather = 2;
-CREATE FUNCTION plan_of(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	line text;
-	plan text := '';
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
-		plan := plan || line || E'\n';
-	END LOOP;
-	RETURN plan;
-END
-$$;
-SELECT matches(plan_of('SELECT count(*) FROM big WHERE i % 2 = 0 AND (SELECT pattyly.allow(''l'', ''parallel''))'),
+SELECT matches(tests.plan_of('SELECT count(*) FROM big WHERE i % 2 = 0 AND (SELECT pattyly.allow(''l'', ''parallel''))'),
 	'Gather', 'a plan with a check is parallel');
 SELECT is((SELECT count(*) FROM big WHERE i % 2 = 0 AND (SELECT pattyly.allow('l', 'parallel'))), 50000::bigint,
 	'and gives what it should');
