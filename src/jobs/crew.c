@@ -101,12 +101,6 @@ crew_init(void)
 	RegisterXactCallback(at_transaction_end, NULL);
 }
 
-bool
-crew_is_there(void)
-{
-	return crew != NULL;
-}
-
 int
 crew_size(void)
 {
@@ -301,10 +295,11 @@ crew_let_go(void)
 	wake_process(launcher_pid);
 }
 
+/* The scheduler knows what it did, and learns of a worker's end anyway. */
 void
 crew_wake_at_commit(void)
 {
-	wake_wanted = crew != NULL && !is_scheduler;
+	wake_wanted = crew != NULL && !is_scheduler && my_place < 0;
 }
 
 void

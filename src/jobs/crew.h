@@ -46,7 +46,6 @@ typedef struct CrewRun
 
 /* Called in _PG_init when the library is preloaded. */
 extern void crew_init(void);
-extern bool crew_is_there(void);
 extern int	crew_size(void);
 
 /* ---- launcher and schedulers ---- */

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/ownspi.h"
 #include "jobs/crew.h"
@@ -107,6 +108,20 @@ dispatch_lost(void)
 			run_end(ids[i], &(RunOutcome) {.state = "lost",
 					.error = "the server stopped or crashed while it ran"});
 	}
+}
+
+void
+dispatch_rest(void)
+{
+	OwnArgs		args = {0};
+
+	own_arg_home(&args);
+	own_arg_time(&args, clock_to_timestamp(clock_now_us()));
+	(void) own_spi_run("UPDATE pattyly.job_runs AS r SET state = 'canceled', finished_at = $3,"
+					   "       error = 'this database is a copy of the one where it was to run'"
+					   " FROM pattyly.jobs AS j"
+					   " WHERE j.id = r.job_id AND r.state IN ('starting', 'no_slot')"
+					   "   AND (j.system_identifier <> $1 OR j.database_id <> $2)", &args);
 }
 
 /* ---- the beginning of a worker ---- */

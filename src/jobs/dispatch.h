@@ -14,6 +14,9 @@ extern void dispatch_settle(void);
 /* Runs that nobody works at though the table says so: the server crashed, or another scheduler lost them. */
 extern void dispatch_lost(void);
 
+/* In a copy of the database, what waited in the original does not run. */
+extern void dispatch_rest(void);
+
 /* What waits, oldest first.  Their rows must be committed already. */
 extern void dispatch_start(TimestampTz now);
 

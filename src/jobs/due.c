@@ -111,6 +111,16 @@ skip(const DueJob *job, const char *why)
 	(void) run_create(job->id, job->scheduled_at, "skipped", why, NULL);
 }
 
+static void
+start(const DueJob *job)
+{
+	int64		pause_us = run_pause_us(job->id);
+	int64		run_id = run_create(job->id, job->scheduled_at, "starting", NULL, NULL);
+
+	if (pause_us > 0)
+		run_put_off(run_id, pause_us);
+}
+
 /* Another run of the job is on, or waits. */
 static void
 overlap(const DueJob *job)
@@ -119,10 +129,10 @@ overlap(const DueJob *job)
 	{
 		(void) run_end_waiting(job->id, false, "skipped", "the next run was due");
 		(void) crew_cancel(job->id);
-		(void) run_create(job->id, job->scheduled_at, "starting", NULL, NULL);
+		start(job);
 	}
 	else if (strcmp(job->overlap, "queue_one") == 0 && count_open(job->id, "starting|no_slot") == 0)
-		(void) run_create(job->id, job->scheduled_at, "starting", NULL, NULL);
+		start(job);
 	else
 		skip(job, "the last run had not ended");
 }
@@ -140,7 +150,7 @@ make_run(const DueJob *job, TimestampTz now)
 	if (count_open(job->id, ".") > 0)
 		overlap(job);
 	else
-		(void) run_create(job->id, job->scheduled_at, "starting", NULL, NULL);
+		start(job);
 }
 
 static void

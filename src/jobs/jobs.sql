@@ -69,19 +69,12 @@ COMMENT ON COLUMN pattyly.job_runs.command_tag IS 'What the server answered to e
 COMMENT ON COLUMN pattyly.job_runs.warnings IS 'The WARNINGs of the run, the first 20.';
 
 -- Who sees a job: whoever is a member of its owner, and monitoring.
-CREATE FUNCTION pattyly.may_see_job(owner_id oid) RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT pg_catalog.pg_has_role(owner_id, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
-END;
-REVOKE ALL ON FUNCTION pattyly.may_see_job(oid) FROM PUBLIC;
-COMMENT ON FUNCTION pattyly.may_see_job(oid) IS
-'Whether the caller may see the jobs of this role: he is a member of it, or of pg_monitor. Behind the policies of jobs and job_runs. Writes nothing.';
-
 ALTER TABLE pattyly.jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE pattyly.job_runs ENABLE ROW LEVEL SECURITY;
-CREATE POLICY own_jobs ON pattyly.jobs FOR SELECT USING (pattyly.may_see_job(owner_id));
-CREATE POLICY own_runs ON pattyly.job_runs FOR SELECT USING (pattyly.may_see_job(owner_id));
+CREATE POLICY own_jobs ON pattyly.jobs FOR SELECT
+    USING (pg_catalog.pg_has_role(owner_id, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+CREATE POLICY own_runs ON pattyly.job_runs FOR SELECT
+    USING (pg_catalog.pg_has_role(owner_id, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 
 CREATE FUNCTION pattyly.jobs_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_jobs_changed';
@@ -174,13 +167,12 @@ LEFT JOIN LATERAL (SELECT r.* FROM pattyly.job_runs AS r
 LEFT JOIN LATERAL (SELECT r.id FROM pattyly.job_runs AS r
                     WHERE r.job_id OPERATOR(pg_catalog.=) j.id AND r.state OPERATOR(pg_catalog.=) 'succeeded'
                     ORDER BY r.id DESC LIMIT 1) AS good ON true
-WHERE pattyly.may_see_job(j.owner_id);
+WHERE pg_catalog.pg_has_role(j.owner_id, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 REVOKE ALL ON pattyly.job_status FROM PUBLIC;
 COMMENT ON VIEW pattyly.job_status IS
 'One line a job: when it runs next, what it does now (waiting | starting | running | no_slot | paused | paused, a copy | owner missing), how the last run ended (succeeded with warnings: see job_runs.warnings), how long it took, and how many runs failed since the last good one.';
 
 GRANT EXECUTE ON FUNCTION
-    pattyly.may_see_job(oid),
     pattyly.is_job_at_home(bigint, oid),
     pattyly.schedule_job(text, text, text, text, text, text, interval, integer, interval, jsonb, boolean),
     pattyly.unschedule_job(text),
@@ -192,7 +184,7 @@ TO @extowner@ WITH GRANT OPTION;
 GRANT EXECUTE ON FUNCTION pattyly.resume_jobs() TO @extowner@;
 GRANT SELECT ON pattyly.jobs, pattyly.job_runs, pattyly.job_status TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT ON pattyly.jobs, pattyly.job_runs, pattyly.job_status TO pg_monitor;
-GRANT EXECUTE ON FUNCTION pattyly.may_see_job(oid), pattyly.is_job_at_home(bigint, oid) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pattyly.is_job_at_home(bigint, oid) TO pg_monitor;
 
 -- A scheduler for this database begins when this commits: the trigger fires for no row, too.
 UPDATE pattyly.jobs SET enabled = enabled WHERE false;

@@ -20,10 +20,34 @@
 
 #define KEPT_PER_JOB 1000
 
+#define LOST_FREE		3
+#define LOST_MAX		12
+#define LOST_PAUSE_US	(5 * USECS_PER_MINUTE)
+
 static TimestampTz
 time_now(void)
 {
 	return clock_to_timestamp(clock_now_us());
+}
+
+/*
+ * A job that takes the server down with it must not do so every minute: after
+ * some runs in a row that were lost, the next one waits.
+ */
+int64
+run_pause_us(int64 job_id)
+{
+	OwnArgs		args = {0};
+	int			lost;
+
+	own_arg_bigint(&args, job_id);
+	(void) own_spi_run("SELECT pg_catalog.count(*) FROM pattyly.job_runs"
+					   " WHERE job_id = $1 AND state = 'lost'"
+					   "   AND id > COALESCE((SELECT pg_catalog.max(id) FROM pattyly.job_runs"
+					   "                      WHERE job_id = $1 AND finished_at IS NOT NULL"
+					   "                        AND state NOT IN ('lost', 'skipped')), 0)", &args);
+	lost = (int) own_bigint(0, 1);
+	return lost < LOST_FREE ? 0 : Min(lost - LOST_FREE + 1, LOST_MAX) * LOST_PAUSE_US;
 }
 
 int64
@@ -67,6 +91,16 @@ run_note_no_slot(int64 run_id)
 	own_arg_bigint(&args, run_id);
 	(void) own_spi_run("UPDATE pattyly.job_runs SET state = 'no_slot'"
 					   " WHERE id = $1 AND state = 'starting'", &args);
+}
+
+void
+run_put_off(int64 run_id, int64 pause_us)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, run_id);
+	own_arg_time(&args, time_now() + pause_us);
+	(void) own_spi_run("UPDATE pattyly.job_runs SET start_after = $2 WHERE id = $1", &args);
 }
 
 /* ---- the end of a run ---- */

@@ -29,6 +29,12 @@ typedef struct RunOutcome
 extern int64 run_create(int64 job_id, TimestampTz scheduled_at, const char *state,
 						const char *error, const char *sqlstate);
 
+/* Of a job whose last runs took the server down, how long the next one of the schedule waits. */
+extern int64 run_pause_us(int64 job_id);
+
+/* The run begins so much later. */
+extern void run_put_off(int64 run_id, int64 pause_us);
+
 /* False when it is not waiting any more. */
 extern bool run_begin(int64 run_id);
 

@@ -38,6 +38,7 @@
 
 #define PAUSE_FIRST_MS		1000
 #define RETRY_SLOT_MS		1000
+#define RETRY_LOCKED_MS		500
 #define PRUNE_EVERY_US		(USECS_PER_HOUR)
 #define PRUNE_BATCH			5000
 #define STEP_BACK_US		(2 * USECS_PER_SEC)
@@ -99,6 +100,7 @@ finish(OwnSpi *own)
 	PopActiveSnapshot();
 	own_spi_end(own);
 	CommitTransactionCommand();
+	pgstat_report_stat(true);
 }
 
 static void
@@ -116,6 +118,7 @@ static void
 begin_work(TimestampTz now)
 {
 	dispatch_lost();
+	dispatch_rest();
 	due_after_start(PgStartTime);
 	due_plan_again(now);
 	first_round = false;
@@ -161,12 +164,11 @@ start_runs(TimestampTz now)
 static long
 until(TimestampTz next, TimestampTz now)
 {
-	long		wait_ms = PROCESS_LONGEST_WAIT_MS;
+	long		wait_ms = dispatch_had_room() ? PROCESS_LONGEST_WAIT_MS : RETRY_SLOT_MS;
 
-	if (!dispatch_had_room())
-		wait_ms = RETRY_SLOT_MS;
+	/* What is due already was left alone because somebody changes it. */
 	if (next != 0)
-		wait_ms = Min(wait_ms, TimestampDifferenceMilliseconds(now, next));
+		wait_ms = Min(wait_ms, next > now ? TimestampDifferenceMilliseconds(now, next) : RETRY_LOCKED_MS);
 	return Max(wait_ms, 1);
 }
 
@@ -238,6 +240,9 @@ try_round(void)
 static void
 pin(const char *name, const char *value)
 {
+	/* transaction_timeout came with 17. */
+	if (GetConfigOption(name, true, false) == NULL)
+		return;
 	(void) set_config_option(name, value, PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET, true, 0, false);
 }
 
@@ -249,6 +254,7 @@ pin_settings(void)
 	pin("default_transaction_read_only", "off");
 	pin("default_transaction_isolation", "read committed");
 	pin("lock_timeout", "5s");
+	pin("transaction_timeout", "0");
 	pin("session_replication_role", "origin");
 }
 

@@ -148,18 +148,24 @@ begin_run(WorkerRun *run, MemoryContext context)
 	return good;
 }
 
+/* transaction_timeout came with 17. */
+static void
+set(const char *name, const char *value)
+{
+	if (GetConfigOption(name, true, false) != NULL)
+		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
+}
+
 /* What the command may have set must not touch what we write. */
 static void
 forget_settings(void)
 {
 	StartTransactionCommand();
 	ResetAllOptions();
-	(void) set_config_option("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SET, true, 0, false);
-	(void) set_config_option("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SET, true, 0, false);
-	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SET, true, 0, false);
+	set("default_transaction_read_only", "off");
+	set("default_transaction_isolation", "read committed");
+	set("lock_timeout", "0");
+	set("transaction_timeout", "0");
 	CommitTransactionCommand();
 }
 
