@@ -241,7 +241,7 @@ read_range_end(Reader *reader, const Field *field, int low, int *high)
 
 	if (!read_value(reader, field, high))
 		return false;
-	if (field == &fields[WEEKDAY] && *high == 0 && is_letter(*start))
+	if (field == &fields[WEEKDAY] && *high == 0 && low > 0 && is_letter(*start))
 		*high = 7;
 	if (*high < low)
 		return fail(reader, start, field->fault[FAULT_REVERSED]);
