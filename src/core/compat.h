@@ -140,6 +140,15 @@ typedef void CompatJsonAnswer;
 #define compat_array_length(root, expression) estimate_array_length(expression)
 #endif
 
+/* 18 wants to know where to count. */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(table, index, snapshot, keys) \
+	index_beginscan(table, index, snapshot, NULL, keys, 0)
+#else
+#define compat_index_beginscan(table, index, snapshot, keys) \
+	index_beginscan(table, index, snapshot, keys, 0)
+#endif
+
 /* 18 took away the argument that says that the portal runs once. */
 #if PG_VERSION_NUM >= 180000
 #define compat_portal_run(portal, dest, completion) \
