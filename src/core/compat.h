@@ -145,4 +145,13 @@ typedef void CompatJsonAnswer;
 #define compat_array_length(root, expression) estimate_array_length(expression)
 #endif
 
+/* 18 wants to know where to count. */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(table, index, snapshot, keys) \
+	index_beginscan(table, index, snapshot, NULL, keys, 0)
+#else
+#define compat_index_beginscan(table, index, snapshot, keys) \
+	index_beginscan(table, index, snapshot, keys, 0)
+#endif
+
 #endif							/* CORE_COMPAT_H */
