@@ -91,10 +91,20 @@ AS $$
 $$;
 COMMENT ON FUNCTION pattyly.convert_name(oid) IS 'For convert_table(): schema and name of a relation, quoted. Writes nothing.';
 
-REVOKE ALL ON FUNCTION pattyly.convert_mirror(), pattyly.convert_run(regclass, text, text[], text), pattyly.convert_older(),
-    pattyly.convert_top_level(), pattyly.convert_reached(text), pattyly.convert_name(oid)
+REVOKE ALL ON FUNCTION
+    pattyly.convert_mirror(),
+    pattyly.convert_run(regclass, text, text[], text),
+    pattyly.convert_older(),
+    pattyly.convert_top_level(),
+    pattyly.convert_reached(text),
+    pattyly.convert_name(oid)
 FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pattyly.convert_mirror(), pattyly.convert_run(regclass, text, text[], text), pattyly.convert_older(),
-    pattyly.convert_top_level(), pattyly.convert_reached(text), pattyly.convert_name(oid)
+GRANT EXECUTE ON FUNCTION
+    pattyly.convert_mirror(),
+    pattyly.convert_run(regclass, text, text[], text),
+    pattyly.convert_older(),
+    pattyly.convert_top_level(),
+    pattyly.convert_reached(text),
+    pattyly.convert_name(oid)
 TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pattyly.conversions TO @extowner@ WITH GRANT OPTION;

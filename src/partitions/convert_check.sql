@@ -1,14 +1,17 @@
 -- partitions: what convert_table() refuses, before anything is changed. All of it only reads the catalogs.
 
-CREATE FUNCTION pattyly.convert_refuse(message text, hint text, code text DEFAULT 'feature_not_supported') RETURNS void
+CREATE FUNCTION pattyly.convert_refuse(message text, hint text, code text DEFAULT 'feature_not_supported', detail text DEFAULT '') RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RAISE EXCEPTION '%', message USING ERRCODE = code, HINT = hint;
+    IF detail = '' THEN
+        RAISE EXCEPTION '%', message USING ERRCODE = code, HINT = hint;
+    END IF;
+    RAISE EXCEPTION '%', message USING ERRCODE = code, DETAIL = detail, HINT = hint;
 END
 $$;
-COMMENT ON FUNCTION pattyly.convert_refuse(text, text, text) IS 'For convert_table(): raises an error. Writes nothing.';
+COMMENT ON FUNCTION pattyly.convert_refuse(text, text, text, text) IS 'For convert_table(): raises an error. Writes nothing.';
 
 CREATE FUNCTION pattyly.check_convert_target(target regclass) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -324,15 +327,27 @@ $$;
 COMMENT ON FUNCTION pattyly.check_convert(regclass, name) IS
 'For convert_table(): the type of the column by which to partition, or an error that says what is in the way. Writes nothing.';
 
-REVOKE ALL ON FUNCTION pattyly.convert_refuse(text, text, text), pattyly.check_convert_target(regclass),
-    pattyly.check_convert_control(regclass, name), pattyly.convert_index_columns(oid),
-    pattyly.convert_widening(regclass, oid, name), pattyly.check_convert_indexes(regclass, name),
-    pattyly.check_convert_constraints(regclass), pattyly.convert_dependents(regclass),
-    pattyly.check_convert_dependents(regclass), pattyly.check_convert(regclass, name)
+REVOKE ALL ON FUNCTION
+    pattyly.convert_refuse(text, text, text, text),
+    pattyly.check_convert_target(regclass),
+    pattyly.check_convert_control(regclass, name),
+    pattyly.convert_index_columns(oid),
+    pattyly.convert_widening(regclass, oid, name),
+    pattyly.check_convert_indexes(regclass, name),
+    pattyly.check_convert_constraints(regclass),
+    pattyly.convert_dependents(regclass),
+    pattyly.check_convert_dependents(regclass),
+    pattyly.check_convert(regclass, name)
 FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pattyly.convert_refuse(text, text, text), pattyly.check_convert_target(regclass),
-    pattyly.check_convert_control(regclass, name), pattyly.convert_index_columns(oid),
-    pattyly.convert_widening(regclass, oid, name), pattyly.check_convert_indexes(regclass, name),
-    pattyly.check_convert_constraints(regclass), pattyly.convert_dependents(regclass),
-    pattyly.check_convert_dependents(regclass), pattyly.check_convert(regclass, name)
+GRANT EXECUTE ON FUNCTION
+    pattyly.convert_refuse(text, text, text, text),
+    pattyly.check_convert_target(regclass),
+    pattyly.check_convert_control(regclass, name),
+    pattyly.convert_index_columns(oid),
+    pattyly.convert_widening(regclass, oid, name),
+    pattyly.check_convert_indexes(regclass, name),
+    pattyly.check_convert_constraints(regclass),
+    pattyly.convert_dependents(regclass),
+    pattyly.check_convert_dependents(regclass),
+    pattyly.check_convert(regclass, name)
 TO @extowner@ WITH GRANT OPTION;

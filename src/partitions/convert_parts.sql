@@ -299,8 +299,8 @@ AS $$
                   CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
                   CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
                   (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE r::regrole::text END, ', ') FROM unnest(p.polroles) AS r))
-        || coalesce(format(' USING (%s)', pg_get_expr(p.polqual, target)), '')
-        || coalesce(format(' WITH CHECK (%s)', pg_get_expr(p.polwithcheck, target)), '')
+        || coalesce(' USING (' || pg_get_expr(p.polqual, target) || ')', '')
+        || coalesce(' WITH CHECK (' || pg_get_expr(p.polwithcheck, target) || ')', '')
     FROM pg_policy AS p WHERE p.polrelid = target
     UNION ALL
     SELECT format('ALTER TABLE %s %s ROW LEVEL SECURITY', pattyly.convert_name(target), f.what)
@@ -382,7 +382,7 @@ AS $$
     SELECT format('ALTER PUBLICATION %I ADD TABLE %s', p.pubname, pattyly.convert_name(target))
         || coalesce((SELECT format(' (%s)', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum))
                      FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum = ANY (r.prattrs::smallint[])), '')
-        || coalesce(format(' WHERE (%s)', pg_get_expr(r.prqual, target)), '')
+        || coalesce(' WHERE (' || pg_get_expr(r.prqual, target) || ')', '')
     FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid WHERE r.prrelid = target
 $$;
 
@@ -396,8 +396,8 @@ AS $$
     FROM pattyly.convert_others(target) AS o JOIN pg_class AS v ON v.oid = o.id WHERE o.is_view
     UNION ALL
     SELECT format('ALTER POLICY %I ON %s', p.polname, pattyly.convert_name(p.polrelid))
-        || coalesce(format(' USING (%s)', pg_get_expr(p.polqual, p.polrelid)), '')
-        || coalesce(format(' WITH CHECK (%s)', pg_get_expr(p.polwithcheck, p.polrelid)), '')
+        || coalesce(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
+        || coalesce(' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')
     FROM pg_policy AS p
     WHERE p.polrelid <> target AND EXISTS (
         SELECT FROM pg_depend AS d WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
@@ -421,3 +421,54 @@ AS $$
 $$;
 COMMENT ON FUNCTION pattyly.convert_attach_statements(pattyly.conversions) IS
 'For convert_table(): the statements that give the copy, once it has the table''s name, all else that was the table''s. Writes nothing.';
+
+REVOKE ALL ON FUNCTION
+    pattyly.convert_shape(regclass),
+    pattyly.convert_copy_names(regclass),
+    pattyly.convert_index_statements(regclass, text),
+    pattyly.convert_column_statements(regclass, text),
+    pattyly.convert_storage_options(regclass),
+    pattyly.convert_foreign_keys(regclass, text),
+    pattyly.convert_privileges(regclass, regclass),
+    pattyly.convert_no_privileges(regclass),
+    pattyly.convert_others(regclass),
+    pattyly.convert_locks(regclass),
+    pattyly.convert_identities(regclass),
+    pattyly.convert_detach_statements(regclass),
+    pattyly.convert_rename_statements(pattyly.conversions),
+    pattyly.convert_sequence_statements(regclass),
+    pattyly.convert_trigger_statements(regclass),
+    pattyly.convert_policy_statements(regclass),
+    pattyly.convert_statistics_statements(regclass),
+    pattyly.convert_comment_statements(regclass),
+    pattyly.convert_referring_statements(regclass),
+    pattyly.convert_check_statements(regclass),
+    pattyly.convert_publication_statements(regclass),
+    pattyly.convert_reader_statements(regclass),
+    pattyly.convert_attach_statements(pattyly.conversions)
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    pattyly.convert_shape(regclass),
+    pattyly.convert_copy_names(regclass),
+    pattyly.convert_index_statements(regclass, text),
+    pattyly.convert_column_statements(regclass, text),
+    pattyly.convert_storage_options(regclass),
+    pattyly.convert_foreign_keys(regclass, text),
+    pattyly.convert_privileges(regclass, regclass),
+    pattyly.convert_no_privileges(regclass),
+    pattyly.convert_others(regclass),
+    pattyly.convert_locks(regclass),
+    pattyly.convert_identities(regclass),
+    pattyly.convert_detach_statements(regclass),
+    pattyly.convert_rename_statements(pattyly.conversions),
+    pattyly.convert_sequence_statements(regclass),
+    pattyly.convert_trigger_statements(regclass),
+    pattyly.convert_policy_statements(regclass),
+    pattyly.convert_statistics_statements(regclass),
+    pattyly.convert_comment_statements(regclass),
+    pattyly.convert_referring_statements(regclass),
+    pattyly.convert_check_statements(regclass),
+    pattyly.convert_publication_statements(regclass),
+    pattyly.convert_reader_statements(regclass),
+    pattyly.convert_attach_statements(pattyly.conversions)
+TO @extowner@ WITH GRANT OPTION;

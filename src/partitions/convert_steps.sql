@@ -6,6 +6,7 @@ CREATE TYPE pattyly.convert_step AS (
     busy    text,
     code    text,
     message text,
+    detail  text,
     hint    text
 );
 COMMENT ON TYPE pattyly.convert_step IS
@@ -19,7 +20,7 @@ BEGIN
     UPDATE pattyly.conversions AS c SET phase = convert_phase.phase, changed_at = pattyly.partition_now()
     WHERE c.target = convert_phase.target;
     PERFORM pattyly.convert_reached('before_' || phase);
-    RETURN ROW(phase, NULL, NULL, NULL, NULL);
+    RETURN ROW(phase, NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_phase(regclass, text) IS 'For convert_table(): notes that a step is done. Writes pattyly.conversions.';
@@ -198,7 +199,7 @@ BEGIN
     END LOOP;
     INSERT INTO pattyly.conversions SELECT options.*;
     PERFORM pattyly.convert_reached('before_prepared');
-    RETURN ROW('prepared', NULL, NULL, NULL, NULL);
+    RETURN ROW('prepared', NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_prepare(regclass, pattyly.conversions) IS
@@ -229,7 +230,11 @@ BEGIN
         WHEN lock_not_available OR deadlock_detected OR query_canceled THEN
             RAISE;
         WHEN OTHERS THEN
-            GET STACKED DIAGNOSTICS failure.code = RETURNED_SQLSTATE, failure.message = MESSAGE_TEXT, failure.hint = PG_EXCEPTION_HINT;
+            GET STACKED DIAGNOSTICS failure.code = RETURNED_SQLSTATE, failure.message = MESSAGE_TEXT,
+                failure.detail = PG_EXCEPTION_CONTEXT, failure.hint = PG_EXCEPTION_HINT;
+            -- The statement that failed, if it was one; and PostgreSQL seldom hints at what to do about it.
+            failure.detail := coalesce(substring(failure.detail FROM '^SQL statement "(.*?)"\n'), '');
+            failure.hint := coalesce(nullif(failure.hint, ''), 'Nothing was changed. Drop what stands in the way, and create it again after the conversion.');
     END;
     IF failure.code IS NOT NULL THEN
         PERFORM pattyly.convert_discard(c);
@@ -321,7 +326,7 @@ BEGIN
     END IF;
     FOR k IN REVERSE cardinality(columns) .. 1 LOOP
         condition := format('(t.%1$I %2$s $%3$s::%4$s', columns[k], greater[k], first + k - 1, types[k])
-            || coalesce(format(' OR t.%1$I %2$s $%3$s::%4$s AND %5$s', columns[k], equal[k], first + k - 1, types[k], condition), '')
+            || coalesce(format(' OR t.%1$I %2$s $%3$s::%4$s AND ', columns[k], equal[k], first + k - 1, types[k]) || condition, '')
             || ')';
     END LOOP;
     RETURN condition;
@@ -419,7 +424,7 @@ BEGIN
         batch_rows = least(greatest(c.batch_rows * 0.1 / greatest(extract(epoch FROM clock_timestamp() - began), 0.05), 10), 20000)
     WHERE u.target = c.target;
     PERFORM pattyly.convert_reached('before_batch');
-    RETURN ROW('batch', NULL, NULL, NULL, NULL);
+    RETURN ROW('batch', NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_copy(pattyly.conversions, text) IS
@@ -513,7 +518,7 @@ DECLARE
     older integer := (SELECT min(l.pid) FROM pg_locks AS l WHERE l.locktype = 'virtualxid' AND l.virtualxid = ANY (c.wait_for));
 BEGIN
     IF older IS NOT NULL THEN
-        RETURN ROW(NULL, format('process %s has a transaction open from before the copy was complete', older), NULL, NULL, NULL);
+        RETURN ROW(NULL, format('process %s has a transaction open from before the copy was complete', older), NULL, NULL, NULL, NULL)::pattyly.convert_step;
     END IF;
     PERFORM pattyly.convert_lock(c);
     PERFORM pattyly.check_conversion(c, true);
@@ -535,7 +540,7 @@ BEGIN
     EXECUTE c.unchecked[1];
     UPDATE pattyly.conversions AS u SET unchecked = c.unchecked[2:] WHERE u.target = c.target;
     PERFORM pattyly.convert_reached('before_checked');
-    RETURN ROW('checked', NULL, NULL, NULL, NULL);
+    RETURN ROW('checked', NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_check_next(pattyly.conversions) IS
@@ -581,7 +586,7 @@ BEGIN
     END IF;
     DELETE FROM pattyly.conversions AS d WHERE d.copy = c.copy;
     PERFORM pattyly.convert_reached('before_finished');
-    RETURN ROW(NULL, NULL, NULL, NULL, NULL);
+    RETURN ROW(NULL, NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_finish(pattyly.conversions) IS
@@ -646,7 +651,7 @@ BEGIN
     IF c.target IS NULL THEN
         IF begun THEN
             -- Another session has taken the last step, or given up.
-            RETURN ROW(NULL, NULL, NULL, NULL, NULL);
+            RETURN ROW(NULL, NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
         END IF;
         RETURN pattyly.convert_prepare(target, options);
     END IF;
@@ -663,8 +668,65 @@ BEGIN
 EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     -- What stood in the way of a large batch may not be in that of a small one.
     UPDATE pattyly.conversions AS u SET batch_rows = greatest(u.batch_rows / 2, 10) WHERE u.target = c.target AND u.phase = 'copying';
-    RETURN ROW(NULL, SQLERRM, NULL, NULL, NULL);
+    RETURN ROW(NULL, SQLERRM, NULL, NULL, NULL, NULL)::pattyly.convert_step;
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_next_step(regclass, pattyly.conversions, boolean, text) IS
 'For convert_table(): takes the next step of a conversion, or says what it gave way to. Writes what the step does.';
+
+REVOKE ALL ON FUNCTION
+    pattyly.convert_phase(regclass, text),
+    pattyly.check_conversion(pattyly.conversions, boolean),
+    pattyly.convert_set(pattyly.conversions),
+    pattyly.convert_partitions(pattyly.conversions, pattyly.partition_sets),
+    pattyly.convert_make_partitions(pattyly.conversions, pattyly.partition_sets),
+    pattyly.convert_make_copy(regclass, name),
+    pattyly.convert_prepare(regclass, pattyly.conversions),
+    pattyly.convert_rehearse(pattyly.conversions),
+    pattyly.convert_capture(pattyly.conversions),
+    pattyly.convert_keys(regclass),
+    pattyly.convert_greater(pattyly.convert_key, integer),
+    pattyly.convert_range(pattyly.convert_key, boolean, boolean),
+    pattyly.convert_boundary(pattyly.conversions, pattyly.convert_key, boolean),
+    pattyly.convert_copy_rows(pattyly.conversions, pattyly.convert_key, text[], text),
+    pattyly.convert_copy(pattyly.conversions, text),
+    pattyly.convert_analyze(pattyly.conversions),
+    pattyly.convert_lock(pattyly.conversions),
+    pattyly.convert_secure_partitions(regclass),
+    pattyly.convert_swap_names(pattyly.conversions),
+    pattyly.convert_swap(pattyly.conversions),
+    pattyly.convert_check_next(pattyly.conversions),
+    pattyly.convert_drop_old(pattyly.conversions),
+    pattyly.convert_finish(pattyly.conversions),
+    pattyly.convert_discard(pattyly.conversions),
+    pattyly.check_convert_options(pattyly.conversions, pattyly.conversions),
+    pattyly.convert_next_step(regclass, pattyly.conversions, boolean, text)
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    pattyly.convert_phase(regclass, text),
+    pattyly.check_conversion(pattyly.conversions, boolean),
+    pattyly.convert_set(pattyly.conversions),
+    pattyly.convert_partitions(pattyly.conversions, pattyly.partition_sets),
+    pattyly.convert_make_partitions(pattyly.conversions, pattyly.partition_sets),
+    pattyly.convert_make_copy(regclass, name),
+    pattyly.convert_prepare(regclass, pattyly.conversions),
+    pattyly.convert_rehearse(pattyly.conversions),
+    pattyly.convert_capture(pattyly.conversions),
+    pattyly.convert_keys(regclass),
+    pattyly.convert_greater(pattyly.convert_key, integer),
+    pattyly.convert_range(pattyly.convert_key, boolean, boolean),
+    pattyly.convert_boundary(pattyly.conversions, pattyly.convert_key, boolean),
+    pattyly.convert_copy_rows(pattyly.conversions, pattyly.convert_key, text[], text),
+    pattyly.convert_copy(pattyly.conversions, text),
+    pattyly.convert_analyze(pattyly.conversions),
+    pattyly.convert_lock(pattyly.conversions),
+    pattyly.convert_secure_partitions(regclass),
+    pattyly.convert_swap_names(pattyly.conversions),
+    pattyly.convert_swap(pattyly.conversions),
+    pattyly.convert_check_next(pattyly.conversions),
+    pattyly.convert_drop_old(pattyly.conversions),
+    pattyly.convert_finish(pattyly.conversions),
+    pattyly.convert_discard(pattyly.conversions),
+    pattyly.check_convert_options(pattyly.conversions, pattyly.conversions),
+    pattyly.convert_next_step(regclass, pattyly.conversions, boolean, text)
+TO @extowner@ WITH GRANT OPTION;

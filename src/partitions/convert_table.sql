@@ -70,12 +70,12 @@ BEGIN
             PERFORM pattyly.convert_pause(step.busy, since, tries);
             CONTINUE;
         ELSIF step.code IS NOT NULL THEN
-            PERFORM pattyly.convert_refuse(step.message, step.hint, step.code);
+            PERFORM pattyly.convert_refuse(step.message, step.hint, step.code, step.detail);
         END IF;
         begun := true;
         tries := 0;
         since := pg_catalog.clock_timestamp();
-        PERFORM pattyly.convert_reached('after_' OPERATOR(pg_catalog.||) pg_catalog.coalesce(step.place, 'finished'));
+        PERFORM pattyly.convert_reached('after_' OPERATOR(pg_catalog.||) coalesce(step.place, 'finished'));
         EXIT WHEN step.place IS NULL;
     END LOOP;
 END
@@ -107,3 +107,16 @@ END
 $$;
 COMMENT ON FUNCTION pattyly.cancel_conversion(regclass) IS
 'Gives up a conversion that convert_table() has begun and not ended: the table stays as it was, its triggers and the copy go. Errors: 42704 none is under way, 55000 the table is partitioned already, 42501 not the owner, 55P03 others hold locks for longer than a second. Writes the catalogs and pattyly.conversions.';
+
+REVOKE ALL ON FUNCTION
+    pattyly.convert_options(regclass, name, text, integer, text, text, text, text, text),
+    pattyly.convert_pause(text, timestamptz, integer),
+    pattyly.cancel_conversion(regclass)
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    pattyly.convert_options(regclass, name, text, integer, text, text, text, text, text),
+    pattyly.convert_pause(text, timestamptz, integer),
+    pattyly.cancel_conversion(regclass)
+TO @extowner@ WITH GRANT OPTION;
+REVOKE ALL ON PROCEDURE pattyly.convert_table(regclass, name, text, integer, text, text, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON PROCEDURE pattyly.convert_table(regclass, name, text, integer, text, text, text, text, text) TO @extowner@ WITH GRANT OPTION;

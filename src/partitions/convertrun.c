@@ -6,46 +6,22 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "core/fault.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "partitions/asowner.h"
 #include "storage/procarray.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 PATTYLY_FUNCTION(pattyly_convert_run);
 PATTYLY_FUNCTION(pattyly_convert_older);
 PATTYLY_FUNCTION(pattyly_convert_top_level);
 PATTYLY_FUNCTION(pattyly_convert_reached);
-
-/* Who has the owner's rights could as well take the policies off the table. */
-static Oid
-owner_whose_rights_we_have(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table with OID %u does not exist", relid),
-				 errhint("Name a table of this database.")));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	if (!compat_is_table_owner(relid, GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of table %s", get_rel_name(relid)),
-				 errhint("Have the owner of the table, or a superuser, call this.")));
-	return owner;
-}
 
 static int
 use_search_path(const char *path)
@@ -97,7 +73,8 @@ execute(const char *statement, ArrayType *arguments)
 Datum
 pattyly_convert_run(PG_FUNCTION_ARGS)
 {
-	Oid			owner = owner_whose_rights_we_have(PG_GETARG_OID(0));
+	/* Who has the owner's rights could as well take the policies off the table. */
+	Oid			owner = asowner_check(PG_GETARG_OID(0));
 	char	   *statement = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	ArrayType  *arguments = PG_ARGISNULL(2) ? NULL : PG_GETARG_ARRAYTYPE_P(2);
 	int			level = use_search_path(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
