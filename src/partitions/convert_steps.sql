@@ -489,6 +489,24 @@ $$;
 COMMENT ON FUNCTION pattyly.convert_secure_partitions(regclass) IS
 'For convert_table(): gives the partitions what their parent has of privileges and row security, as when they are made after it. Writes the catalogs.';
 
+-- Nobody writes to the copy now. What writers put where no partition was made for it has to stay in the default one.
+CREATE FUNCTION pattyly.convert_settle_rest(c pattyly.conversions) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    rest regclass := (SELECT k.id FROM pattyly.partition_children(c.copy) AS k WHERE k.is_default);
+BEGIN
+    IF pattyly.partition_extreme(rest, c.control, NULL, NULL, false) IS NULL THEN
+        EXECUTE format('DROP TABLE %s', pattyly.convert_name(rest));
+    ELSE
+        EXECUTE format('ALTER TABLE %s RENAME TO %I', pattyly.convert_name(rest), pattyly.partition_name(c.table_name, 'default'));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION pattyly.convert_settle_rest(pattyly.conversions) IS
+'For convert_table(): drops the default partition unless it holds rows. Writes the catalogs.';
+
 CREATE FUNCTION pattyly.convert_swap_names(c pattyly.conversions) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -499,6 +517,7 @@ DECLARE
         || ARRAY(SELECT pattyly.convert_attach_statements(c));
     statement text;
 BEGIN
+    PERFORM pattyly.convert_settle_rest(c);
     UPDATE pattyly.conversions AS u SET unchecked = ARRAY(SELECT pattyly.convert_check_statements(c.target)) WHERE u.target = c.target;
     FOREACH statement IN ARRAY statements LOOP
         EXECUTE statement;
@@ -546,51 +565,33 @@ $$;
 COMMENT ON FUNCTION pattyly.convert_check_next(pattyly.conversions) IS
 'For convert_table(), step 7: checks a foreign key that refers to the table. Writes the catalogs and pattyly.conversions.';
 
-CREATE FUNCTION pattyly.convert_drop_old(c pattyly.conversions) RETURNS pattyly.convert_step
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms'
-AS $$
-DECLARE
-    name text := pattyly.convert_name(c.target);
-BEGIN
-    IF name IS NOT NULL THEN
-        EXECUTE format('DROP TABLE %s', name);
-    END IF;
-    RETURN pattyly.convert_phase(c.target, 'dropped');
-EXCEPTION WHEN dependent_objects_still_exist THEN
-    RAISE WARNING 'table % stays, because other objects depend on it', name
-        USING DETAIL = SQLERRM, HINT = 'All its rows are in the partitioned table. Drop it when nobody needs it any more.';
-    RETURN pattyly.convert_phase(c.target, 'dropped');
-END
-$$;
-COMMENT ON FUNCTION pattyly.convert_drop_old(pattyly.conversions) IS
-'For convert_table(), step 8: drops the old table, unless something depends on it since. Writes the catalogs and pattyly.conversions.';
-
 CREATE FUNCTION pattyly.convert_finish(c pattyly.conversions) RETURNS pattyly.convert_step
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms'
 AS $$
 DECLARE
+    name text := pattyly.convert_name(c.target);
     rest regclass := (SELECT k.id FROM pattyly.partition_children(c.copy) AS k WHERE k.is_default);
-    kept name := pattyly.partition_name(c.table_name, 'default');
 BEGIN
-    IF rest IS NOT NULL THEN
-        EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', pattyly.convert_name(c.copy));
-        IF pattyly.partition_extreme(rest, c.control, NULL, NULL, false) IS NULL THEN
-            EXECUTE format('DROP TABLE %s', pattyly.convert_name(rest));
-        ELSE
-            EXECUTE format('ALTER TABLE %s RENAME TO %I', pattyly.convert_name(rest), kept);
-            RAISE WARNING 'rows that have no partition of their own are in the default partition "%"', kept
-                USING HINT = format('CALL pattyly.drain_default(%L) makes their partitions and moves them there.', c.copy);
+    BEGIN
+        IF name IS NOT NULL THEN
+            EXECUTE format('DROP TABLE %s', name);
         END IF;
+    EXCEPTION WHEN dependent_objects_still_exist THEN
+        RAISE WARNING 'table % stays, because other objects depend on it', name
+            USING DETAIL = SQLERRM, HINT = 'All its rows are in the partitioned table. Drop it when nobody needs it any more.';
+    END;
+    IF rest IS NOT NULL THEN
+        RAISE WARNING 'rows that have no partition of their own are in the default partition %', rest
+            USING HINT = format('CALL pattyly.drain_default(%L) makes their partitions and moves them there.', c.copy);
     END IF;
-    DELETE FROM pattyly.conversions AS d WHERE d.copy = c.copy;
+    DELETE FROM pattyly.conversions AS d WHERE d.target = c.target;
     PERFORM pattyly.convert_reached('before_finished');
     RETURN ROW(NULL, NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_finish(pattyly.conversions) IS
-'For convert_table(), step 9: drops the default partition unless writers have put something there. Writes the catalogs and pattyly.conversions.';
+'For convert_table(), step 8: drops the old table, unless something depends on it since. Writes the catalogs and pattyly.conversions.';
 
 ---- Giving up ----
 
@@ -630,7 +631,7 @@ BEGIN
         PERFORM pattyly.convert_refuse(
             format('a conversion of %I.%I with other arguments is under way', c.schema_name, c.table_name),
             format('Call it as before (SELECT * FROM pattyly.conversions)%s.',
-                   CASE WHEN c.phase NOT IN ('swapped', 'dropped') THEN
+                   CASE WHEN c.phase <> 'swapped' THEN
                        format(', or give that one up: SELECT pattyly.cancel_conversion(%L)', c.target) END),
             'object_in_use');
     END IF;
@@ -662,8 +663,7 @@ BEGIN
         WHEN 'copying' THEN pattyly.convert_copy(c, path)
         WHEN 'copied' THEN pattyly.convert_analyze(c)
         WHEN 'waiting' THEN pattyly.convert_swap(c)
-        WHEN 'swapped' THEN CASE WHEN cardinality(c.unchecked) > 0 THEN pattyly.convert_check_next(c) ELSE pattyly.convert_drop_old(c) END
-        WHEN 'dropped' THEN pattyly.convert_finish(c)
+        WHEN 'swapped' THEN CASE WHEN cardinality(c.unchecked) > 0 THEN pattyly.convert_check_next(c) ELSE pattyly.convert_finish(c) END
     END;
 EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     -- What stood in the way of a large batch may not be in that of a small one.
@@ -693,10 +693,10 @@ REVOKE ALL ON FUNCTION
     pattyly.convert_analyze(pattyly.conversions),
     pattyly.convert_lock(pattyly.conversions),
     pattyly.convert_secure_partitions(regclass),
+    pattyly.convert_settle_rest(pattyly.conversions),
     pattyly.convert_swap_names(pattyly.conversions),
     pattyly.convert_swap(pattyly.conversions),
     pattyly.convert_check_next(pattyly.conversions),
-    pattyly.convert_drop_old(pattyly.conversions),
     pattyly.convert_finish(pattyly.conversions),
     pattyly.convert_discard(pattyly.conversions),
     pattyly.check_convert_options(pattyly.conversions, pattyly.conversions),
@@ -721,10 +721,10 @@ GRANT EXECUTE ON FUNCTION
     pattyly.convert_analyze(pattyly.conversions),
     pattyly.convert_lock(pattyly.conversions),
     pattyly.convert_secure_partitions(regclass),
+    pattyly.convert_settle_rest(pattyly.conversions),
     pattyly.convert_swap_names(pattyly.conversions),
     pattyly.convert_swap(pattyly.conversions),
     pattyly.convert_check_next(pattyly.conversions),
-    pattyly.convert_drop_old(pattyly.conversions),
     pattyly.convert_finish(pattyly.conversions),
     pattyly.convert_discard(pattyly.conversions),
     pattyly.check_convert_options(pattyly.conversions, pattyly.conversions),
