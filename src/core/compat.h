@@ -70,6 +70,13 @@
 #define compat_backend_number() ((uint32) MyBackendId)
 #endif
 
+/* Whose transaction it is. */
+#if PG_VERSION_NUM >= 170000
+#define compat_backend_of(vxid) ((vxid).procNumber)
+#else
+#define compat_backend_of(vxid) ((vxid).backendId)
+#endif
+
 /* JSON: 17 lets the caller place the lexer; 16 made the callbacks answer. */
 #if PG_VERSION_NUM >= 170000
 #define compat_json_lexer(text, length, escapes) \

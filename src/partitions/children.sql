@@ -36,7 +36,7 @@ AS $$
                   string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, ', '))
     FROM given HAVING count(*) > 0
     UNION ALL
-    SELECT format('GRANT %s ON %s TO %I%s', string_agg(g.privilege_type || coalesce(format(' (%I)', g.column_name), ''), ', '),
+    SELECT format('GRANT %s ON %s TO %I%s', string_agg(g.privilege_type || coalesce(' (' || quote_ident(g.column_name) || ')', ''), ', '),
                   child, pg_get_userbyid(g.grantee), CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
     FROM granted AS g, table_of AS t
     WHERE g.grantee <> t.owner AND NOT pattyly.is_api_role(g.grantee)
