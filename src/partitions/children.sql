@@ -36,7 +36,7 @@ AS $$
                   string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, ', '))
     FROM given HAVING count(*) > 0
     UNION ALL
-    SELECT format('GRANT %s ON %s TO %I%s', string_agg(g.privilege_type || coalesce(format(' (%I)', g.column_name), ''), ', '),
+    SELECT format('GRANT %s ON %s TO %I%s', string_agg(g.privilege_type || coalesce(' (' || quote_ident(g.column_name) || ')', ''), ', '),
                   child, pg_get_userbyid(g.grantee), CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
     FROM granted AS g, table_of AS t
     WHERE g.grantee <> t.owner AND NOT pattyly.is_api_role(g.grantee)
@@ -68,9 +68,10 @@ AS $$
     FROM pg_attribute AS a
     WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget >= 0
     UNION ALL
-    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', child, a.attname, array_to_string(a.attoptions, ', '))
-    FROM pg_attribute AS a
-    WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND a.attoptions IS NOT NULL
+    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', child, a.attname, string_agg(o, ', '))
+    FROM pg_attribute AS a, unnest(a.attoptions) AS o
+    WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND o ~ '^n_distinct(_inherited)?='
+    GROUP BY a.attname
     UNION ALL
     SELECT unnest(before_attach)
     UNION ALL
