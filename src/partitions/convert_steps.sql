@@ -279,61 +279,73 @@ COMMENT ON FUNCTION pattyly.convert_capture(pattyly.conversions) IS
 ---- 4: the rows that were there before ----
 
 CREATE TYPE pattyly.convert_key AS (
-    columns name[],
-    types   text[],
-    greater text[],
-    equal   text[]
+    columns   name[],
+    types     text[],
+    equal     text[],
+    not_above text[],
+    not_below text[],
+    above     text[]
 );
 COMMENT ON TYPE pattyly.convert_key IS
-'For convert_table(): the columns of a primary key, their types, and the operators of its index for greater and equal.';
+'For convert_table(): the columns of a primary key, their types, and the operators of its index for =, <=, >= and >.';
+
+CREATE FUNCTION pattyly.convert_operator(opclass oid, strategy smallint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
+    FROM pg_opclass AS c JOIN pg_amop AS m ON m.amopfamily = c.opcfamily AND m.amoplefttype = c.opcintype
+            AND m.amoprighttype = c.opcintype AND m.amopstrategy = strategy
+        JOIN pg_operator AS o ON o.oid = m.amopopr JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+    WHERE c.oid = opclass
+$$;
+COMMENT ON FUNCTION pattyly.convert_operator(oid, smallint) IS
+'For convert_table(): an operator of an operator class, as it is written in an expression. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_keys(target regclass) RETURNS pattyly.convert_key
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT array_agg(a.attname ORDER BY k), array_agg(format_type(a.atttypid, NULL) ORDER BY k),
-           array_agg((SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname) FROM pg_amop AS m
-                      JOIN pg_operator AS o ON o.oid = m.amopopr JOIN pg_namespace AS n ON n.oid = o.oprnamespace
-                      WHERE m.amopfamily = c.opcfamily AND m.amoplefttype = c.opcintype AND m.amoprighttype = c.opcintype
-                          AND m.amopstrategy = 5) ORDER BY k),
-           array_agg((SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname) FROM pg_amop AS m
-                      JOIN pg_operator AS o ON o.oid = m.amopopr JOIN pg_namespace AS n ON n.oid = o.oprnamespace
-                      WHERE m.amopfamily = c.opcfamily AND m.amoplefttype = c.opcintype AND m.amoprighttype = c.opcintype
-                          AND m.amopstrategy = 3) ORDER BY k)
-    FROM pg_index AS i, generate_series(0, i.indnkeyatts - 1) AS k, pg_attribute AS a, pg_opclass AS c
-    WHERE i.indrelid = target AND i.indisprimary AND a.attrelid = target AND a.attnum = i.indkey[k] AND c.oid = i.indclass[k]
+           array_agg(pattyly.convert_operator(i.indclass[k], 3::smallint) ORDER BY k),
+           array_agg(pattyly.convert_operator(i.indclass[k], 2::smallint) ORDER BY k),
+           array_agg(pattyly.convert_operator(i.indclass[k], 4::smallint) ORDER BY k),
+           array_agg(pattyly.convert_operator(i.indclass[k], 5::smallint) ORDER BY k)
+    FROM pg_index AS i, generate_series(0, i.indnkeyatts - 1) AS k, pg_attribute AS a
+    WHERE i.indrelid = target AND i.indisprimary AND a.attrelid = target AND a.attnum = i.indkey[k]
 $$;
 COMMENT ON FUNCTION pattyly.convert_keys(regclass) IS
-'For convert_table(): the columns of a primary key, their types, and the operators of its index for greater and equal. Writes nothing.';
+'For convert_table(): the columns of a primary key, their types and operators. Writes nothing.';
 
--- The key of t is greater than the parameters from that number on, or not greater. A comparison of rows is what an index
--- understands; it takes operators of one name, though, which key types of extensions may not have.
-CREATE FUNCTION pattyly.convert_greater(keys pattyly.convert_key, first integer) RETURNS text
+-- An index is searched by a comparison of rows. That takes operators of one name and schema, though, which keys of an
+-- extension's type may not have.
+CREATE FUNCTION pattyly.convert_compare(keys pattyly.convert_key, is_above boolean, first integer) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    columns name[] := keys.columns;
-    types text[] := keys.types;
-    greater text[] := keys.greater;
-    equal text[] := keys.equal;
+    operators text[] := CASE WHEN is_above THEN keys.above ELSE keys.not_above END;
+    one text;
     condition text;
 BEGIN
-    IF (SELECT count(DISTINCT g) = 1 FROM unnest(greater) AS g) THEN
-        RETURN (SELECT format('ROW(%s) %s ROW(%s)', string_agg(format('t.%I', c), ', ' ORDER BY k), greater[1],
-                              string_agg(format('$%s::%s', first + k - 1, types[k]), ', ' ORDER BY k))
-                FROM unnest(columns) WITH ORDINALITY AS u(c, k));
+    IF (SELECT count(DISTINCT o) = 1 FROM unnest(operators) AS o) THEN
+        RETURN (SELECT format('ROW(%s) %s ROW(%s)', string_agg(format('t.%I', c), ', ' ORDER BY k), operators[1],
+                              string_agg(format('$%s::%s', first + k - 1, keys.types[k]), ', ' ORDER BY k))
+                FROM unnest(keys.columns) WITH ORDINALITY AS u(c, k));
     END IF;
-    FOR k IN REVERSE cardinality(columns) .. 1 LOOP
-        condition := format('(t.%1$I %2$s $%3$s::%4$s', columns[k], greater[k], first + k - 1, types[k])
-            || coalesce(format(' OR t.%1$I %2$s $%3$s::%4$s AND ', columns[k], equal[k], first + k - 1, types[k]) || condition, '')
-            || ')';
+    FOR k IN REVERSE cardinality(keys.columns) .. 1 LOOP
+        one := format('$%s::%s', first + k - 1, keys.types[k]);
+        condition := format('(t.%I %s %s%s)', keys.columns[k], keys.above[k], one,
+                            coalesce(format(' OR t.%I %s %s AND ', keys.columns[k], keys.equal[k], one) || condition, ''));
     END LOOP;
-    RETURN condition;
+    -- So much of it an index understands: the first column is not below (or above), whatever the others are.
+    one := format('$%s::%s', first, keys.types[1]);
+    RETURN format(CASE WHEN is_above THEN 't.%I %s %s AND %s' ELSE 't.%I %s %s AND NOT %s' END, keys.columns[1],
+                  CASE WHEN is_above THEN keys.not_below[1] ELSE keys.not_above[1] END, one, condition);
 END
 $$;
-COMMENT ON FUNCTION pattyly.convert_greater(pattyly.convert_key, integer) IS
-'For convert_table(): a condition, that the primary key of t is beyond the one in parameters. Writes nothing.';
+COMMENT ON FUNCTION pattyly.convert_compare(pattyly.convert_key, boolean, integer) IS
+'For convert_table(): a condition, that the primary key of t is above, or not above, the one in the parameters from a number on. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_range(keys pattyly.convert_key, has_lower boolean, has_upper boolean) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -342,12 +354,12 @@ AS $$
 DECLARE
     n integer := cardinality(keys.columns);
 BEGIN
-    RETURN concat_ws(' AND ', 'true', CASE WHEN has_lower THEN pattyly.convert_greater(keys, 1) END,
-                     CASE WHEN has_upper THEN format('NOT (%s)', pattyly.convert_greater(keys, n + 1)) END);
+    RETURN concat_ws(' AND ', 'true', CASE WHEN has_lower THEN pattyly.convert_compare(keys, true, 1) END,
+                     CASE WHEN has_upper THEN pattyly.convert_compare(keys, false, n + 1) END);
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_range(pattyly.convert_key, boolean, boolean) IS
-'For convert_table(): a condition, that the primary key of t is beyond a first one and not beyond a second. Writes nothing.';
+'For convert_table(): a condition, that the primary key of t is above a first one and not above a second. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_boundary(c pattyly.conversions, keys pattyly.convert_key, is_last boolean) RETURNS text[]
     LANGUAGE plpgsql VOLATILE
@@ -684,8 +696,9 @@ REVOKE ALL ON FUNCTION
     pattyly.convert_prepare(regclass, pattyly.conversions),
     pattyly.convert_rehearse(pattyly.conversions),
     pattyly.convert_capture(pattyly.conversions),
+    pattyly.convert_operator(oid, smallint),
     pattyly.convert_keys(regclass),
-    pattyly.convert_greater(pattyly.convert_key, integer),
+    pattyly.convert_compare(pattyly.convert_key, boolean, integer),
     pattyly.convert_range(pattyly.convert_key, boolean, boolean),
     pattyly.convert_boundary(pattyly.conversions, pattyly.convert_key, boolean),
     pattyly.convert_copy_rows(pattyly.conversions, pattyly.convert_key, text[], text),
@@ -712,8 +725,9 @@ GRANT EXECUTE ON FUNCTION
     pattyly.convert_prepare(regclass, pattyly.conversions),
     pattyly.convert_rehearse(pattyly.conversions),
     pattyly.convert_capture(pattyly.conversions),
+    pattyly.convert_operator(oid, smallint),
     pattyly.convert_keys(regclass),
-    pattyly.convert_greater(pattyly.convert_key, integer),
+    pattyly.convert_compare(pattyly.convert_key, boolean, integer),
     pattyly.convert_range(pattyly.convert_key, boolean, boolean),
     pattyly.convert_boundary(pattyly.conversions, pattyly.convert_key, boolean),
     pattyly.convert_copy_rows(pattyly.conversions, pattyly.convert_key, text[], text),
