@@ -20,7 +20,7 @@
 PATTYLY_FUNCTION(pattyly_maintain_partitions);
 
 /* The second phase of a detaching without blocking: until all transactions that know the partition are over. */
-#define DETACH_TIMEOUT_MS 30000
+#define DETACH_TIMEOUT_MS 10000
 
 #define CREATED_AT_ONCE 100
 

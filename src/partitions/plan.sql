@@ -156,8 +156,8 @@ BEGIN
 
     IF rest IS NOT NULL AND pattyly.partition_extreme(rest, s.control, NULL, NULL, false) IS NOT NULL THEN
         RETURN QUERY SELECT 'report', c.relname::text, NULL, NULL,
-            format('the default partition holds about %s rows: CALL pattyly.drain_default(%L)',
-                   greatest(c.reltuples, 1)::bigint, s.parent), NULL, full_name, pattyly.partition_full_name(rest)
+            format('the default partition holds %s: CALL pattyly.drain_default(%L)',
+                   CASE WHEN c.reltuples > 0 THEN format('about %s rows', c.reltuples::bigint) ELSE 'rows' END, s.parent), NULL, full_name, pattyly.partition_full_name(rest)
         FROM pg_class AS c WHERE c.oid = rest;
     END IF;
 
