@@ -4,11 +4,14 @@ CREATE FUNCTION pattyly.make_planned_partitions(parent regclass, texts text[]) R
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    -- Whoever is about to write to the default partition would get an error when that loses the range on the way.
+    SELECT pattyly.run_as_owner(parent, ARRAY[format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', pattyly.partition_full_name(parent))])
+    FROM pg_partitioned_table AS p WHERE p.partrelid = parent AND p.partdefid <> 0;
     SELECT count(pattyly.make_partition(parent, texts[i]::name, texts[i + 1], texts[i + 2]))
     FROM generate_series(1, cardinality(texts), 3) AS i
 $$;
 COMMENT ON FUNCTION pattyly.make_planned_partitions(regclass, text[]) IS
-'As make_partition() for several, given as triples: name, from, to. Returns how many.';
+'As make_partition() for several, given as triples: name, from, to; keeps writers waiting (SHARE ROW EXCLUSIVE) when there is a default partition. Returns how many.';
 
 CREATE FUNCTION pattyly.partition_id(parent regclass, partition text) RETURNS oid
     LANGUAGE sql STABLE

@@ -124,7 +124,6 @@ $$;
 COMMENT ON FUNCTION pattyly.forget_partitions(regclass) IS
 'Has the partitions of a table kept no more; they stay as they are. Errors: 42704 no set. Writes pattyly.partition_sets.';
 
-
 ---- Who may ----
 
 REVOKE ALL ON FUNCTION
