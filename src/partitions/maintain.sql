@@ -60,6 +60,16 @@ $$;
 COMMENT ON FUNCTION pattyly.close_partition(regclass, oid) IS
 'The statements that keep API roles out of a partition: row security as the parent has it, and no grants. Writes nothing.';
 
+CREATE FUNCTION pattyly.shut_partition(parent regclass, partition text) RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT pattyly.run_as_owner(k.id, ARRAY(SELECT pattyly.close_partition(parent, k.id)))
+    FROM pattyly.partition_children(parent) AS k WHERE k.name = partition
+$$;
+COMMENT ON FUNCTION pattyly.shut_partition(regclass, text) IS
+'Keeps API roles out of a partition that somebody has made without row security. Takes ACCESS EXCLUSIVE on it.';
+
 CREATE FUNCTION pattyly.leaving_statements(parent regclass, child oid, on_expire text) RETURNS SETOF text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -138,6 +148,7 @@ REVOKE ALL ON FUNCTION
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
     pattyly.close_partition(regclass, oid),
+    pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),
     pattyly.end_leaving(regclass, text),
     pattyly.expire_partition(regclass, text),
@@ -152,6 +163,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
     pattyly.close_partition(regclass, oid),
+    pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),
     pattyly.end_leaving(regclass, text),
     pattyly.expire_partition(regclass, text),
