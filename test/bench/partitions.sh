@@ -65,7 +65,8 @@ partition_waiting() {
 	local log=$work/waiting
 	query -q -c 'CREATE TABLE waits (at timestamptz NOT NULL) PARTITION BY RANGE (at)' \
 		-c "SELECT pattyly.partition_table('waits', 'at', '1 day', 0)" >/dev/null
-	as_user pgbench -n -c 1 -T 6 -l --log-prefix="$log" -f <(echo 'INSERT INTO waits VALUES (now());') >/dev/null 2>&1 &
+	echo 'INSERT INTO waits VALUES (now());' >"$work/insert.sql"
+	as_user pgbench -n -c 1 -T 6 -l --log-prefix="$log" -f "$work/insert.sql" >/dev/null 2>&1 &
 	sleep 2
 	query -q -c "SELECT pattyly.partition_table('waits', 'at', '1 day', 50)" >/dev/null
 	wait $! || true
