@@ -19,10 +19,12 @@
 
 PATTYLY_FUNCTION(pattyly_maintain_partitions);
 
-/* The second phase of a detaching without blocking: until all transactions that know the partition are over. */
+/* How long a detach without blocking waits for the transactions that may still use the partition. */
 #define DETACH_TIMEOUT_MS 10000
 
 #define CREATED_AT_ONCE 100
+
+#define PLAN_QUERY "SELECT p.* FROM pattyly.partition_actions($1, NULL) AS p WHERE $2 IS NOT NULL"
 
 /* ---- the actions of a plan ---- */
 
@@ -114,7 +116,8 @@ detach_without_blocking(Run *run, const Action *action)
 	if (error == NULL)
 		return true;
 	if (waited_too_long)
-		error->message = pstrdup("transactions that are older go on using it; the next run ends the detaching");
+		error->message = pstrdup("transactions that are older go on using it; "
+								 "the next run ends the detaching");
 	upkeep_note_error(run, action->partition, error, waited_too_long || upkeep_is_lock_error(error));
 	return false;
 }
@@ -170,7 +173,8 @@ note_skipped(Run *run, const Actions *plan)
 			continue;
 		upkeep_note(run, action->partition, action->reason);
 		run->worth_a_warning = true;
-		if (is_action(action, "skip") && strcmp(action->how, "default") != 0 && run->outcome == OUTCOME_OK)
+		if (is_action(action, "skip") && strcmp(action->how, "default") != 0 &&
+			run->outcome == OUTCOME_OK)
 			run->outcome = OUTCOME_FAILED;
 	}
 }
@@ -197,8 +201,7 @@ do_set(Run *run)
 {
 	Actions		plan = {0};
 
-	if (!upkeep_step(run, (Step) {"plan", "SELECT p.* FROM pattyly.partition_actions($1, NULL) AS p WHERE $2 IS NOT NULL",
-							  .result = &plan}))
+	if (!upkeep_step(run, (Step) {"plan", PLAN_QUERY, .result = &plan}))
 		return;
 	if (run->dry_run)
 	{
@@ -235,8 +238,8 @@ all_sets(MemoryContext memory, int *n)
 	Oid		   *sets;
 	bool		isnull;
 
-	if (SPI_execute("SELECT s.parent FROM pattyly.partition_sets AS s ORDER BY s.last_run_at NULLS FIRST, s.parent::oid",
-					true, 0) != SPI_OK_SELECT)
+	if (SPI_execute("SELECT s.parent FROM pattyly.partition_sets AS s "
+					"ORDER BY s.last_run_at NULLS FIRST, s.parent::oid", true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the sets");
 	*n = (int) SPI_processed;
 	sets = MemoryContextAlloc(memory, sizeof(Oid) * (*n + 1));

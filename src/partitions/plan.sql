@@ -192,7 +192,7 @@ AS $$
     SELECT a.action, a.partition, a.from_value, a.to_value, a.reason FROM pattyly.partition_actions(parent, upto) AS a
 $$;
 COMMENT ON FUNCTION pattyly.partition_plan(regclass, timestamptz) IS
-'What the next run of maintain_partitions() will do with a set, or all runs from now up to a time: finalize, close (row security as the table has it, no grants to API roles), create, detach, drop, archive; skip and report, which do nothing, say in reason what is in the way. Errors: 42704 no set, 42809 the table is not what it was, 42501 not the owner''s rights. Writes nothing.';
+'What the next run of maintain_partitions() will do with a set, or all runs from now up to a time: finalize, close (row security as the table has it, no grants to API roles), create (at most 1001), detach, drop, archive; skip and report, which do nothing, say in reason what is in the way. Errors: 42704 no set, 42809 the table is not what it was, 42501 not the owner''s rights. Writes nothing.';
 
 ---- Who may ----
 
