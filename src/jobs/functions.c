@@ -180,6 +180,7 @@ pattyly_cancel_job(PG_FUNCTION_ARGS)
 
 /* ---- pause and resume ---- */
 
+/* What is planned already is not put off; an @reboot job waits for a start of the server after this. */
 static void
 enable(const NamedJob *job, bool enabled)
 {
@@ -188,7 +189,10 @@ enable(const NamedJob *job, bool enabled)
 	own_arg_bigint(&args, job->id);
 	own_arg(&args, BOOLOID, BoolGetDatum(enabled), false);
 	own_arg_time(&args, enabled ? new_job_next_run(job->schedule, job->timezone) : 0);
-	(void) own_spi_run("UPDATE pattyly.jobs SET enabled = $2, next_run = $3 WHERE id = $1", &args);
+	own_arg_time(&args, enabled ? clock_to_timestamp(clock_now_us()) : 0);
+	(void) own_spi_run("UPDATE pattyly.jobs SET enabled = $2, next_run = $3,"
+					   "       last_scheduled = COALESCE($4, last_scheduled)"
+					   " WHERE id = $1 AND (enabled <> $2 OR next_run IS NULL)", &args);
 }
 
 PATTYLY_FUNCTION(pattyly_pause_job);

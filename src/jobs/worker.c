@@ -37,7 +37,6 @@
 typedef struct WorkerRun
 {
 	int64		id;
-	int64		job_id;
 	char	   *name;
 	char	   *command;
 	char	   *settings;
@@ -105,45 +104,35 @@ end_own(OwnSpi *own)
 	CommitTransactionCommand();
 }
 
-/* The job as it is now; a job that has gone, or has another owner, is not run. */
-static bool
+static void
 read_job(WorkerRun *run, MemoryContext context)
 {
-	OwnArgs		args = {0};
-	MemoryContext before;
+	MemoryContext before = MemoryContextSwitchTo(context);
 
-	own_arg_bigint(&args, run->job_id);
-	own_arg_oid(&args, GetAuthenticatedUserId());
-	if (own_spi_run("SELECT name, command, settings::text,"
-					"       (EXTRACT(epoch FROM max_runtime) * 1000)::bigint"
-					" FROM pattyly.jobs WHERE id = $1 AND owner_id = $2", &args) != 1)
-		return false;
-	before = MemoryContextSwitchTo(context);
 	run->name = own_text(0, 1);
 	run->command = own_text(0, 2);
 	run->settings = own_text(0, 3);
 	run->max_runtime_ms = own_bigint(0, 4);
 	MemoryContextSwitchTo(before);
-	return true;
 }
 
+/* The job as it is now: what was changed after the run was made counts. */
 static bool
 begin_run(WorkerRun *run, MemoryContext context)
 {
 	OwnSpi		own;
-	bool		good;
+	bool		good = false;
 
 	begin_own(&own);
-	good = read_job(run, context);
-	if (!good)
-		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "the job was removed"});
-	else if (crew_was_canceled(my_place))
-	{
-		good = false;
+	if (crew_was_canceled(my_place))
 		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "canceled before it began"});
+	else if (run_begin(run->id, GetAuthenticatedUserId()))
+	{
+		read_job(run, context);
+		good = true;
 	}
 	else
-		good = run_begin(run->id);
+		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "the job was removed"});
 	end_own(&own);
 	return good;
 }
@@ -273,7 +262,6 @@ pattyly_job_worker_main(Datum argument)
 	MessageContext = context;
 	MemoryContextSwitchTo(context);
 	run.id = place.run_id;
-	run.job_id = place.job_id;
 	if (begin_run(&run, context))
 	{
 		MemoryContextSwitchTo(context);
