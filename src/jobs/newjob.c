@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/ownspi.h"
