@@ -405,26 +405,22 @@ crew_list(CrewRun *runs, int *places)
 }
 
 /* The lock keeps the worker from leaving, so that no other process has its number when the signal arrives. */
-int
+void
 crew_cancel(int64 job_id)
 {
-	int			n = 0;
-
 	if (crew == NULL)
-		return 0;
+		return;
 	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < jobs_max_running; i++)
 	{
 		CrewRun    *run = &crew->runs[i];
 
-		if (run->job_id != job_id || run->database != MyDatabaseId || run->cancel ||
+		if (run->job_id != job_id || run->database != MyDatabaseId ||
 			(run->state != CREW_GIVEN && run->state != CREW_TAKEN))
 			continue;
 		run->cancel = true;
 		if (run->state == CREW_TAKEN)
 			kill(run->pid, SIGINT);
-		n++;
 	}
 	LWLockRelease(crew_lock);
-	return n;
 }

@@ -16,6 +16,9 @@
 #define CREW_DATABASES	64
 #define CREW_MESSAGE	256
 
+/* What a worker leaves as its SQLSTATE when it was ended because of max_runtime: query_canceled. */
+#define CREW_TIME_IS_OVER "57014"
+
 /*
  * A place for a run:
  *
@@ -83,7 +86,7 @@ extern bool crew_was_canceled(int place);
 /* Copies the runs of this database; "runs" has room for crew_size(). */
 extern int	crew_list(CrewRun *runs, int *places);
 
-/* Interrupts the worker of a run, or of all runs of a job; how many. */
-extern int	crew_cancel(int64 job_id);
+/* Interrupts the workers of a job, those that began already at once. */
+extern void crew_cancel(int64 job_id);
 
 #endif							/* JOBS_CREW_H */

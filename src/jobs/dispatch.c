@@ -40,7 +40,8 @@ end_of_worker(const CrewRun *run)
 		outcome.error = run->message;
 		outcome.sqlstate = run->sqlstate;
 		/* 57P01: somebody, or the stop of the server, ended the process. */
-		outcome.state = strcmp(run->sqlstate, "57P01") == 0 ? "canceled" : "failed";
+		outcome.state = strcmp(run->sqlstate, "57P01") == 0 ? "canceled" :
+			strcmp(run->sqlstate, CREW_TIME_IS_OVER) == 0 ? "timed_out" : "failed";
 	}
 	run_end(run->run_id, &outcome);
 }

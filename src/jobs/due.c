@@ -128,7 +128,7 @@ overlap(const DueJob *job)
 	if (strcmp(job->overlap, "cancel_running") == 0)
 	{
 		(void) run_end_waiting(job->id, false, "skipped", "the next run was due");
-		(void) crew_cancel(job->id);
+		crew_cancel(job->id);
 		start(job);
 	}
 	else if (strcmp(job->overlap, "queue_one") == 0 && count_open(job->id, "starting|no_slot") == 0)

@@ -160,6 +160,16 @@ pattyly_run_job(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(id);
 }
 
+static int
+count_open(int64 job_id)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, job_id);
+	return (int) own_spi_run("SELECT FROM pattyly.job_runs WHERE job_id = $1"
+							 " AND state IN ('starting', 'no_slot', 'running')", &args);
+}
+
 PATTYLY_FUNCTION(pattyly_cancel_job);
 
 Datum
@@ -173,7 +183,9 @@ pattyly_cancel_job(PG_FUNCTION_ARGS)
 
 	own_spi_begin(&own);
 	must_find_job(name, caller, &job);
-	n = crew_cancel(job.id) + run_end_waiting(job.id, false, "canceled", "canceled before it began");
+	n = count_open(job.id);
+	crew_cancel(job.id);
+	(void) run_end_waiting(job.id, false, "canceled", "canceled before it began");
 	own_spi_end(&own);
 	PG_RETURN_INT32(n);
 }

@@ -85,7 +85,8 @@ run_begin(int64 run_id, Oid role)
 					   " WHERE r.id = $1 AND r.state IN ('starting', 'no_slot')"
 					   "   AND j.id = r.job_id AND j.owner_id = $4"
 					   " RETURNING j.name, j.command, j.settings::text,"
-					   "           (EXTRACT(epoch FROM j.max_runtime) * 1000)::bigint", &args) == 1;
+					   "           CASE WHEN j.max_runtime IS NOT NULL THEN"
+					   "             (LEAST(GREATEST(EXTRACT(epoch FROM j.max_runtime), 0.001), 2073600) * 1000)::bigint END", &args) == 1;
 }
 
 void
@@ -94,8 +95,10 @@ run_note_no_slot(int64 run_id)
 	OwnArgs		args = {0};
 
 	own_arg_bigint(&args, run_id);
-	(void) own_spi_run("UPDATE pattyly.job_runs SET state = 'no_slot'"
-					   " WHERE id = $1 AND state = 'starting'", &args);
+	/* Somebody may be about to cancel it: that is not waited for. */
+	(void) own_spi_run("UPDATE pattyly.job_runs SET state = 'no_slot' WHERE id IN"
+					   " (SELECT id FROM pattyly.job_runs WHERE id = $1 AND state = 'starting'"
+					   "  FOR UPDATE SKIP LOCKED)", &args);
 }
 
 void
@@ -167,7 +170,7 @@ retry(int64 run_id)
 
 	own_arg_bigint(&args, run_id);
 	if (own_spi_run("SELECT r.attempt::bigint,"
-					"       (EXTRACT(epoch FROM j.retry_delay) * 1000000)::bigint"
+					"       (LEAST(GREATEST(EXTRACT(epoch FROM j.retry_delay), 0), 86400) * 1000000)::bigint"
 					" FROM pattyly.job_runs AS r JOIN pattyly.jobs AS j ON j.id = r.job_id"
 					" WHERE r.id = $1 AND r.attempt <= j.max_retries", &args) != 1)
 		return false;
