@@ -350,6 +350,20 @@ crew_free(int place, int64 run_id)
 }
 
 bool
+crew_take_back(int place, int64 run_id)
+{
+	CrewRun    *run = &crew->runs[place];
+	bool		taken_back;
+
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	taken_back = run->state == CREW_GIVEN && run->run_id == run_id;
+	if (taken_back)
+		run->state = CREW_ENDED;
+	LWLockRelease(crew_lock);
+	return taken_back;
+}
+
+bool
 crew_take(int place, int64 run_id, CrewRun *run)
 {
 	bool		mine;

@@ -23,7 +23,7 @@
  * A place for a run:
  *
  *	  free --scheduler--> given --worker--> taken --worker ends--> ended --scheduler--> free
- *						  given --no worker came--> free
+ *						  given --no worker came--> ended, or free when none was begun
  */
 typedef enum CrewState
 {
@@ -40,7 +40,7 @@ typedef struct CrewRun
 	int64		job_id;
 	Oid			database;
 	Oid			role;
-	int			pid;
+	int			pid;			/* 0: no worker has come */
 	TimestampTz given_at;		/* the real clock */
 	bool		cancel;			/* cancel_job() or the overlap policy asked for it */
 	char		sqlstate[6];	/* why the process died, when it could still say */
@@ -77,6 +77,9 @@ extern void crew_wake(Oid database);
 /* The number of a place, or -1 when all are in use. */
 extern int	crew_give(int64 run_id, int64 job_id, Oid role);
 extern void crew_free(int place, int64 run_id);
+
+/* Ends a place that no worker has taken; false when one came after all. */
+extern bool crew_take_back(int place, int64 run_id);
 
 /* The worker's part: false when the place was given to somebody else meanwhile. */
 extern bool crew_take(int place, int64 run_id, CrewRun *run);

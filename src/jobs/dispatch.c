@@ -20,8 +20,9 @@
 /* A worker that was promised and does not come: the postmaster could not start it. */
 #define PATIENCE_MS	60000
 
-/* By place. */
+/* By place; settled is the run whose end is written, but perhaps not yet committed, or 0. */
 static BackgroundWorkerHandle **handles;
+static int64 *settled;
 static bool had_room = true;
 
 /* ---- the end of a worker ---- */
@@ -31,9 +32,9 @@ end_of_worker(const CrewRun *run)
 {
 	RunOutcome	outcome = {.state = "lost", .error = "its process ended without a word; see the server's log"};
 
-	if (run->cancel && run->state == CREW_GIVEN)
+	if (run->cancel && run->pid == 0)
 		outcome = (RunOutcome) {.state = "canceled", .error = "canceled before it began"};
-	else if (run->state == CREW_GIVEN)
+	else if (run->pid == 0)
 		outcome.error = "its process could not be started; see the server's log";
 	else if (run->message[0] != '\0')
 	{
@@ -75,16 +76,32 @@ dispatch_settle(void)
 	int			n;
 
 	if (handles == NULL)
+	{
 		handles = MemoryContextAllocZero(TopMemoryContext, crew_size() * sizeof(*handles));
+		settled = MemoryContextAlloc(TopMemoryContext, crew_size() * sizeof(*settled));
+	}
+	memset(settled, 0, crew_size() * sizeof(*settled));
 	n = crew_list(runs, places);
 	for (int i = 0; i < n; i++)
 	{
-		if (runs[i].state != CREW_ENDED && !never_came(&runs[i], places[i]))
+		if (runs[i].state != CREW_ENDED &&
+			!(never_came(&runs[i], places[i]) && crew_take_back(places[i], runs[i].run_id)))
 			continue;
 		end_of_worker(&runs[i]);
-		crew_free(places[i], runs[i].run_id);
-		forget_handle(places[i]);
+		settled[places[i]] = runs[i].run_id;
 	}
+}
+
+void
+dispatch_free(void)
+{
+	for (int place = 0; place < crew_size(); place++)
+		if (settled[place] != 0)
+		{
+			crew_free(place, settled[place]);
+			forget_handle(place);
+			settled[place] = 0;
+		}
 }
 
 void

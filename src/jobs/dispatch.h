@@ -8,8 +8,11 @@
 
 #include "datatype/timestamp.h"
 
-/* Writes down what the workers that ended could not, and frees their places. */
+/* Writes down what the workers that ended could not. */
 extern void dispatch_settle(void);
+
+/* Frees their places, once that is committed: until then nobody else knows of their end. */
+extern void dispatch_free(void);
 
 /* Runs that nobody works at though the table says so: the server crashed, or another scheduler lost them. */
 extern void dispatch_lost(void);
