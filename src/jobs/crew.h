@@ -72,6 +72,9 @@ extern bool crew_is_held(Oid database);
 extern void crew_wake_at_commit(void);
 extern void crew_wake(Oid database);
 
+/* Off while a worker runs a command: what that changes wakes the scheduler as any session does. */
+extern void crew_keep_books(bool on);
+
 /* ---- runs ---- */
 
 /* The number of a place, or -1 when all are in use. */

@@ -238,8 +238,10 @@ dispatch_start(TimestampTz now)
 {
 	int			n;
 	Waiting    *waiting = find_waiting(now, &n);
+	bool		full = false;
 
-	had_room = true;
+	/* There may be more than were asked for, behind some that were not begun. */
+	had_room = n < crew_size();
 	for (int i = 0; i < n; i++)
 	{
 		if (is_at_work(waiting[i].job_id))
@@ -247,13 +249,14 @@ dispatch_start(TimestampTz now)
 		if (waiting[i].why_not != NULL)
 			run_end(waiting[i].run_id, &(RunOutcome) {.state = "failed",
 					.error = waiting[i].why_not, .sqlstate = "28000"});
-		else if (!had_room || !start_worker(&waiting[i]))
+		else if (full || !start_worker(&waiting[i]))
 		{
-			had_room = false;
+			full = true;
 			if (!waiting[i].known_to_wait)
 				run_note_no_slot(waiting[i].run_id);
 		}
 	}
+	had_room &= !full;
 }
 
 bool

@@ -23,7 +23,7 @@ extern void dispatch_rest(void);
 /* What waits, oldest first.  Their rows must be committed already. */
 extern void dispatch_start(TimestampTz now);
 
-/* False when the last dispatch_start() found no worker for a run: try again soon. */
+/* False when the last dispatch_start() found no worker for a run, or did not look at all of them: try again soon. */
 extern bool dispatch_had_room(void);
 
 #endif							/* JOBS_DISPATCH_H */

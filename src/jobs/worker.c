@@ -250,7 +250,9 @@ do_run(WorkerRun *run)
 	limit_runtime(run->max_runtime_ms);
 	allow_cancel();
 	capture_warnings(true);
+	crew_keep_books(false);
 	result = run_with_settings(run);
+	crew_keep_books(true);
 	capture_warnings(false);
 	stop_clock(run->max_runtime_ms);
 	end_run(run, &result);

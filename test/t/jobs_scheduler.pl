@@ -30,7 +30,7 @@ schedule($node, 'tick', 'SELECT 1', "schedule => 'every 1 second'");
 with_lock('LOCK TABLE pattyly.job_runs IN SHARE MODE');
 is(sql($node, q{SELECT next_run IS NOT NULL FROM pattyly.jobs WHERE name = 'tick'}), 't',
 	'a lock that lasted too long unplans no job');
-my $runs = sql($node, 'SELECT max(id) FROM pattyly.job_runs');
+my $runs = sql($node, 'SELECT COALESCE(max(id), 0) FROM pattyly.job_runs');
 is(wait_for($node, "SELECT count(*) > 0 FROM pattyly.job_runs WHERE id > $runs AND state = 'succeeded'", 't'), 't', 'which runs again');
 sql($node, q{SELECT pattyly.unschedule_job('tick')});
 ok(no_open_runs($node), 'and no run of it is left over');
@@ -63,6 +63,31 @@ is(wait_for($node, q{SELECT DISTINCT state || sqlstate FROM pattyly.job_runs WHE
 like($listener->query('SELECT 1'), qr/"job" : "orphan", "state" : "failed".*"sqlstate" : "42704"/, 'NOTIFY says that, too');
 sql($node, q{SELECT pattyly.unschedule_job('orphan')});
 $listener->quit;
+
+# ---- what waits behind what ----
+
+sql($node, 'CREATE ROLE gone LOGIN; GRANT USAGE ON SCHEMA pattyly TO gone; GRANT EXECUTE ON FUNCTION pattyly.schedule_job TO gone');
+sql($node, q{SET ROLE gone; SELECT pattyly.schedule_job('orphan', '0 0 1 1 *', 'SELECT 1')});
+sql($node, 'DROP OWNED BY gone; DROP ROLE gone');
+schedule($node, 'behind', 'SELECT 1');
+sql($node, q{SELECT pattyly.run_job('orphan'), pattyly.run_job('behind')});
+is(wait_for($node, q{SELECT state FROM pattyly.job_runs WHERE job_name = 'behind'}, 'succeeded', 10), 'succeeded',
+	'a run that cannot begin keeps the one behind it waiting no longer than a moment');
+
+schedule($node, 'maker', q{DO $$BEGIN PERFORM pattyly.schedule_job('made', '@yearly', 'SELECT 1'); PERFORM pattyly.run_job('made'); END$$;
+	SELECT pg_sleep(300)});
+run_now($node, 'maker');
+is(wait_for($node, q{SELECT state FROM pattyly.job_runs WHERE job_name = 'made'}, 'no_slot', 10), 'no_slot',
+	'the scheduler sees at once what a command schedules');
+sql($node, q{SELECT pattyly.cancel_job('made'), pattyly.cancel_job('maker')});
+ok(no_open_runs($node), 'both are canceled');
+
+sql($node, 'CREATE TABLE emptied (id integer); INSERT INTO emptied SELECT generate_series(1, 1000)');
+# The pause lets the snapshots pass by that this test looks with.
+schedule($node, 'purge', 'DELETE FROM emptied; SELECT pg_sleep(1); VACUUM emptied');
+is(run_to_end($node, 'purge'), 'succeeded|DELETE 1000; SELECT 1; VACUUM|', 'rows are deleted, and then vacuumed');
+is(wait_for($node, q{SELECT n_tup_del, n_dead_tup FROM pg_stat_user_tables WHERE relname = 'emptied'}, '1000|0', 5), '1000|0',
+	'and are not counted as dead after that');
 
 # ---- runs that are lost, one after the other ----
 
