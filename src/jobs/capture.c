@@ -14,6 +14,7 @@ static emit_log_hook_type previous_hook;
 static void (*tell_last_words) (const char *sqlstate, const char *message);
 static bool keep_warnings;
 static int	log_level;			/* log_min_messages as the DBA has it */
+static bool lowered;			/* and not as it is now */
 static int	n_warnings;
 static char warnings[CAPTURE_MAX][CAPTURE_LENGTH];
 
@@ -30,19 +31,25 @@ keep(const char *message)
 	n_warnings++;
 }
 
+/* Whether the DBA wants it in the log: LOG stands between ERROR and FATAL there. */
+static bool
+is_wanted(int elevel)
+{
+	if (elevel == LOG || elevel == LOG_SERVER_ONLY)
+		return log_level == LOG || log_level <= ERROR;
+	return elevel >= (log_level == LOG ? FATAL : log_level);
+}
+
 /* It is called while an error is reported: it must not raise one, and allocates nothing. */
 static void
 look_at_message(ErrorData *edata)
 {
 	if (edata->elevel == WARNING && keep_warnings && edata->message)
-	{
 		keep(edata->message);
-		/* It came here only because of us. */
-		if (log_level > WARNING && log_level != LOG)
-			edata->output_to_server = false;
-	}
-	if (edata->elevel == FATAL && tell_last_words && edata->message)
+	if (edata->elevel >= ERROR && edata->message)
 		tell_last_words(unpack_sql_state(edata->sqlerrcode), edata->message);
+	if (lowered && !is_wanted(edata->elevel))
+		edata->output_to_server = false;
 	if (previous_hook)
 		previous_hook(edata);
 }
@@ -55,7 +62,10 @@ capture_begin(void (*last_words) (const char *sqlstate, const char *message))
 	emit_log_hook = look_at_message;
 }
 
-/* Messages that the log does not want never come to the hook, so the log is made to want WARNINGs. */
+/*
+ * Messages that the log does not want never come to the hook, so it is made to
+ * want WARNINGs; not by a SET, which RESET ALL would undo.
+ */
 void
 capture_warnings(bool on)
 {
@@ -63,8 +73,9 @@ capture_warnings(bool on)
 	if (!on)
 		return;
 	log_level = log_min_messages;
-	if (log_level > WARNING)
-		(void) set_config_option("log_min_messages", "warning", PGC_SUSET, PGC_S_SESSION,
+	lowered = log_level > WARNING || log_level == LOG;
+	if (lowered)
+		(void) set_config_option("log_min_messages", "warning", PGC_SUSET, PGC_S_OVERRIDE,
 								 GUC_ACTION_SET, true, 0, false);
 }
 

@@ -1,7 +1,7 @@
 /*
  * capture.h
  *		Keeps the WARNINGs that a command raises, and the last words of a process
- *		that ends with a FATAL error.  For the worker of a run.
+ *		that ends with an error.  For the worker of a run.
  */
 #ifndef JOBS_CAPTURE_H
 #define JOBS_CAPTURE_H
@@ -9,7 +9,7 @@
 #define CAPTURE_MAX			20
 #define CAPTURE_LENGTH		500
 
-/* From here on in this process; a FATAL error is told to "last_words". */
+/* From here on in this process; each error is told to "last_words". */
 extern void capture_begin(void (*last_words) (const char *sqlstate, const char *message));
 
 /* Between these, WARNINGs are kept. */

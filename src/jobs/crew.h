@@ -16,11 +16,14 @@
 #define CREW_DATABASES	64
 #define CREW_MESSAGE	256
 
+/* What a worker leaves as its SQLSTATE when it was ended because of max_runtime: query_canceled. */
+#define CREW_TIME_IS_OVER "57014"
+
 /*
  * A place for a run:
  *
  *	  free --scheduler--> given --worker--> taken --worker ends--> ended --scheduler--> free
- *						  given --no worker came--> free
+ *						  given --no worker came--> ended, or free when none was begun
  */
 typedef enum CrewState
 {
@@ -37,7 +40,7 @@ typedef struct CrewRun
 	int64		job_id;
 	Oid			database;
 	Oid			role;
-	int			pid;
+	int			pid;			/* 0: no worker has come */
 	TimestampTz given_at;		/* the real clock */
 	bool		cancel;			/* cancel_job() or the overlap policy asked for it */
 	char		sqlstate[6];	/* why the process died, when it could still say */
@@ -69,11 +72,17 @@ extern bool crew_is_held(Oid database);
 extern void crew_wake_at_commit(void);
 extern void crew_wake(Oid database);
 
+/* Off while a worker runs a command: what that changes wakes the scheduler as any session does. */
+extern void crew_keep_books(bool on);
+
 /* ---- runs ---- */
 
 /* The number of a place, or -1 when all are in use. */
 extern int	crew_give(int64 run_id, int64 job_id, Oid role);
 extern void crew_free(int place, int64 run_id);
+
+/* Ends a place that no worker has taken; false when one came after all. */
+extern bool crew_take_back(int place, int64 run_id);
 
 /* The worker's part: false when the place was given to somebody else meanwhile. */
 extern bool crew_take(int place, int64 run_id, CrewRun *run);
@@ -83,7 +92,7 @@ extern bool crew_was_canceled(int place);
 /* Copies the runs of this database; "runs" has room for crew_size(). */
 extern int	crew_list(CrewRun *runs, int *places);
 
-/* Interrupts the worker of a run, or of all runs of a job; how many. */
-extern int	crew_cancel(int64 job_id);
+/* Interrupts the workers of a job, those that began already at once. */
+extern void crew_cancel(int64 job_id);
 
 #endif							/* JOBS_CREW_H */

@@ -20,8 +20,9 @@
 /* A worker that was promised and does not come: the postmaster could not start it. */
 #define PATIENCE_MS	60000
 
-/* By place. */
+/* By place; settled is the run whose end is written, but perhaps not yet committed, or 0. */
 static BackgroundWorkerHandle **handles;
+static int64 *settled;
 static bool had_room = true;
 
 /* ---- the end of a worker ---- */
@@ -31,16 +32,17 @@ end_of_worker(const CrewRun *run)
 {
 	RunOutcome	outcome = {.state = "lost", .error = "its process ended without a word; see the server's log"};
 
-	if (run->cancel && run->state == CREW_GIVEN)
+	if (run->cancel && run->pid == 0)
 		outcome = (RunOutcome) {.state = "canceled", .error = "canceled before it began"};
-	else if (run->state == CREW_GIVEN)
+	else if (run->pid == 0)
 		outcome.error = "its process could not be started; see the server's log";
 	else if (run->message[0] != '\0')
 	{
 		outcome.error = run->message;
 		outcome.sqlstate = run->sqlstate;
 		/* 57P01: somebody, or the stop of the server, ended the process. */
-		outcome.state = strcmp(run->sqlstate, "57P01") == 0 ? "canceled" : "failed";
+		outcome.state = strcmp(run->sqlstate, "57P01") == 0 ? "canceled" :
+			strcmp(run->sqlstate, CREW_TIME_IS_OVER) == 0 ? "timed_out" : "failed";
 	}
 	run_end(run->run_id, &outcome);
 }
@@ -74,16 +76,32 @@ dispatch_settle(void)
 	int			n;
 
 	if (handles == NULL)
+	{
 		handles = MemoryContextAllocZero(TopMemoryContext, crew_size() * sizeof(*handles));
+		settled = MemoryContextAlloc(TopMemoryContext, crew_size() * sizeof(*settled));
+	}
+	memset(settled, 0, crew_size() * sizeof(*settled));
 	n = crew_list(runs, places);
 	for (int i = 0; i < n; i++)
 	{
-		if (runs[i].state != CREW_ENDED && !never_came(&runs[i], places[i]))
+		if (runs[i].state != CREW_ENDED &&
+			!(never_came(&runs[i], places[i]) && crew_take_back(places[i], runs[i].run_id)))
 			continue;
 		end_of_worker(&runs[i]);
-		crew_free(places[i], runs[i].run_id);
-		forget_handle(places[i]);
+		settled[places[i]] = runs[i].run_id;
 	}
+}
+
+void
+dispatch_free(void)
+{
+	for (int place = 0; place < crew_size(); place++)
+		if (settled[place] != 0)
+		{
+			crew_free(place, settled[place]);
+			forget_handle(place);
+			settled[place] = 0;
+		}
 }
 
 void
@@ -220,8 +238,10 @@ dispatch_start(TimestampTz now)
 {
 	int			n;
 	Waiting    *waiting = find_waiting(now, &n);
+	bool		full = false;
 
-	had_room = true;
+	/* There may be more than were asked for, behind some that were not begun. */
+	had_room = n < crew_size();
 	for (int i = 0; i < n; i++)
 	{
 		if (is_at_work(waiting[i].job_id))
@@ -229,13 +249,14 @@ dispatch_start(TimestampTz now)
 		if (waiting[i].why_not != NULL)
 			run_end(waiting[i].run_id, &(RunOutcome) {.state = "failed",
 					.error = waiting[i].why_not, .sqlstate = "28000"});
-		else if (!had_room || !start_worker(&waiting[i]))
+		else if (full || !start_worker(&waiting[i]))
 		{
-			had_room = false;
+			full = true;
 			if (!waiting[i].known_to_wait)
 				run_note_no_slot(waiting[i].run_id);
 		}
 	}
+	had_room &= !full;
 }
 
 bool

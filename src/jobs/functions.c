@@ -54,8 +54,10 @@ find_job(const char *name, Oid caller, NamedJob *job)
 
 	own_arg_home(&args);
 	own_arg_text(&args, name);
-	if (own_spi_run("SELECT id, owner_id::bigint, (system_identifier = $1 AND database_id = $2)::int::bigint,"
-					"       schedule, timezone"
+	/* The owner's number means nothing in a copy. */
+	if (own_spi_run("SELECT id, CASE WHEN system_identifier = $1 AND database_id = $2 THEN owner_id::bigint"
+					"       ELSE (SELECT oid::bigint FROM pg_catalog.pg_roles WHERE rolname = owner) END,"
+					"       (system_identifier = $1 AND database_id = $2)::int::bigint, schedule, timezone"
 					" FROM pattyly.jobs WHERE name = $3 FOR UPDATE", &args) != 1)
 		return false;
 	job->id = own_bigint(0, 1);
@@ -160,6 +162,16 @@ pattyly_run_job(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(id);
 }
 
+static int
+count_open(int64 job_id)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, job_id);
+	return (int) own_spi_run("SELECT FROM pattyly.job_runs WHERE job_id = $1"
+							 " AND state IN ('starting', 'no_slot', 'running')", &args);
+}
+
 PATTYLY_FUNCTION(pattyly_cancel_job);
 
 Datum
@@ -173,7 +185,9 @@ pattyly_cancel_job(PG_FUNCTION_ARGS)
 
 	own_spi_begin(&own);
 	must_find_job(name, caller, &job);
-	n = crew_cancel(job.id) + run_end_waiting(job.id, false, "canceled", "canceled before it began");
+	n = count_open(job.id);
+	crew_cancel(job.id);
+	(void) run_end_waiting(job.id, false, "canceled", "canceled before it began");
 	own_spi_end(&own);
 	PG_RETURN_INT32(n);
 }

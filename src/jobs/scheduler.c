@@ -145,6 +145,8 @@ make_runs(TimestampTz now)
 		prune();
 	}
 	finish(&own);
+	if (ready == READY)
+		dispatch_free();
 	return ready;
 }
 
@@ -225,7 +227,8 @@ try_round(void)
 	{
 		HOLD_INTERRUPTS();
 		EmitErrorReport();
-		AbortCurrentTransaction();
+		/* A subtransaction may be open, too (due.c). */
+		AbortOutOfAnyTransaction();
 		FlushErrorState();
 		RESUME_INTERRUPTS();
 		pause_ms = Min(Max(pause_ms * 2, PAUSE_FIRST_MS), PROCESS_LONGEST_WAIT_MS);

@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -31,7 +32,7 @@
 #include "utils/timeout.h"
 
 /* A command that does not end when its time is over is interrupted again, and in the end its process is. */
-#define INTERRUPT_AGAIN_MS	5000
+#define INTERRUPT_AGAIN_MS	2000
 #define INTERRUPTS			3
 
 typedef struct WorkerRun
@@ -50,7 +51,10 @@ static volatile sig_atomic_t times_over;
 static void
 last_words(const char *sqlstate, const char *message)
 {
-	crew_say_why(my_place, sqlstate, message);
+	if (times_over > INTERRUPTS)
+		crew_say_why(my_place, CREW_TIME_IS_OVER, "it ran longer than max_runtime and could not be interrupted");
+	else
+		crew_say_why(my_place, sqlstate, message);
 }
 
 /* ---- time ---- */
@@ -76,6 +80,15 @@ limit_runtime(int64 max_runtime_ms)
 						 INTERRUPT_AGAIN_MS);
 }
 
+/* Until here a cancel was only noted, so that nobody interrupts what is written about the run. */
+static void
+allow_cancel(void)
+{
+	pqsignal(SIGINT, StatementCancelHandler);
+	if (crew_was_canceled(my_place))
+		kill(MyProcPid, SIGINT);
+}
+
 /* From here on nobody can cancel the command any more, and so nobody what is written about it. */
 static void
 stop_clock(int64 max_runtime_ms)
@@ -88,10 +101,23 @@ stop_clock(int64 max_runtime_ms)
 
 /* ---- what is written down ---- */
 
+/* transaction_timeout came with 17. */
+static void
+set_local(const char *name, const char *value)
+{
+	if (GetConfigOption(name, true, false) != NULL)
+		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/* The settings of the role and the database are meant for the command, not for what we write. */
 static void
 begin_own(OwnSpi *own)
 {
 	StartTransactionCommand();
+	XactReadOnly = false;
+	XactIsoLevel = XACT_READ_COMMITTED;
+	set_local("lock_timeout", "0");
+	set_local("transaction_timeout", "0");
 	own_spi_begin(own);
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
@@ -137,24 +163,12 @@ begin_run(WorkerRun *run, MemoryContext context)
 	return good;
 }
 
-/* transaction_timeout came with 17. */
-static void
-set(const char *name, const char *value)
-{
-	if (GetConfigOption(name, true, false) != NULL)
-		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
-}
-
 /* What the command may have set must not touch what we write. */
 static void
 forget_settings(void)
 {
 	StartTransactionCommand();
 	ResetAllOptions();
-	set("default_transaction_read_only", "off");
-	set("default_transaction_isolation", "read committed");
-	set("lock_timeout", "0");
-	set("transaction_timeout", "0");
 	CommitTransactionCommand();
 }
 
@@ -234,8 +248,11 @@ do_run(WorkerRun *run)
 
 	pgstat_report_appname(psprintf("pattyly job %s", run->name));
 	limit_runtime(run->max_runtime_ms);
+	allow_cancel();
 	capture_warnings(true);
+	crew_keep_books(false);
 	result = run_with_settings(run);
+	crew_keep_books(true);
 	capture_warnings(false);
 	stop_clock(run->max_runtime_ms);
 	end_run(run, &result);
@@ -252,6 +269,7 @@ pattyly_job_worker_main(Datum argument)
 	WorkerRun	run = {0};
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
+	pqsignal(SIGINT, SIG_IGN);
 	process_begin();
 	my_place = DatumGetInt32(argument);
 	if (!crew_take(my_place, order.run_id, &place))
