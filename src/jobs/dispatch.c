@@ -23,6 +23,7 @@
 /* By place. */
 static BackgroundWorkerHandle **handles;
 static bool had_room = true;
+static bool all_free = true;
 
 /* ---- the end of a worker ---- */
 
@@ -76,20 +77,31 @@ dispatch_settle(void)
 
 	if (handles == NULL)
 		handles = MemoryContextAllocZero(TopMemoryContext, crew_size() * sizeof(*handles));
+	all_free = true;
 	n = crew_list(runs, places);
 	for (int i = 0; i < n; i++)
 	{
 		if (runs[i].state != CREW_ENDED && !never_came(&runs[i], places[i]))
 			continue;
-		end_of_worker(&runs[i]);
+		/* What an extension that was dropped had started is nothing to this one. */
+		if (runs[i].extension == crew_extension())
+		{
+			if (!run_is_free(runs[i].run_id))
+			{
+				all_free = false;
+				continue;
+			}
+			end_of_worker(&runs[i]);
+		}
 		crew_free(places[i], runs[i].run_id);
 		forget_handle(places[i]);
 	}
 }
 
-void
+bool
 dispatch_lost(void)
 {
+	bool		settled = true;
 	CrewRun    *runs = palloc(crew_size() * sizeof(CrewRun));
 	int		   *places = palloc(crew_size() * sizeof(int));
 	int			n = crew_list(runs, places);
@@ -104,11 +116,16 @@ dispatch_lost(void)
 		bool		known = false;
 
 		for (int j = 0; j < n; j++)
-			known |= runs[j].run_id == ids[i];
-		if (!known)
+			known |= runs[j].run_id == ids[i] && runs[j].extension == crew_extension();
+		if (known)
+			continue;
+		if (!run_is_free(ids[i]))
+			settled = false;
+		else
 			run_end(ids[i], &(RunOutcome) {.state = "lost",
 					.error = "the server stopped or crashed while it ran"});
 	}
+	return settled;
 }
 
 void
@@ -182,7 +199,7 @@ is_at_work(int64 job_id)
 	bool		found = false;
 
 	for (int i = 0; i < n; i++)
-		found |= runs[i].job_id == job_id;
+		found |= runs[i].job_id == job_id && runs[i].extension == crew_extension();
 	pfree(runs);
 	pfree(places);
 	return found;
@@ -239,5 +256,5 @@ dispatch_start(TimestampTz now)
 bool
 dispatch_had_room(void)
 {
-	return had_room;
+	return had_room && all_free;
 }

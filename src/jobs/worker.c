@@ -39,6 +39,7 @@ typedef struct WorkerRun
 {
 	int64		id;
 	int64		job_id;
+	Oid			extension;
 	char	   *name;
 	char	   *command;
 	char	   *settings;
@@ -131,6 +132,13 @@ end_own(OwnSpi *own)
 	CommitTransactionCommand();
 }
 
+/* The command may have dropped the extension, and another may have its name by now. */
+static bool
+is_still_there(const WorkerRun *run)
+{
+	return OidIsValid(run->extension) && crew_extension() == run->extension;
+}
+
 /* The job as it is now; a job that has gone, or has another owner, is not run. */
 static bool
 read_job(WorkerRun *run, MemoryContext context)
@@ -154,6 +162,21 @@ read_job(WorkerRun *run, MemoryContext context)
 	return true;
 }
 
+/* False when there is nothing to do; the run has its end then. */
+static bool
+claim_run(WorkerRun *run, MemoryContext context)
+{
+	if (!is_still_there(run))
+		return false;
+	if (!read_job(run, context))
+		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "the job was removed"});
+	else if (crew_was_canceled(my_place))
+		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "canceled before it began"});
+	else
+		return run_begin(run->id);
+	return false;
+}
+
 static bool
 begin_run(WorkerRun *run, MemoryContext context)
 {
@@ -161,16 +184,7 @@ begin_run(WorkerRun *run, MemoryContext context)
 	bool		good;
 
 	begin_own(&own);
-	good = read_job(run, context);
-	if (!good)
-		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "the job was removed"});
-	else if (crew_was_canceled(my_place))
-	{
-		good = false;
-		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "canceled before it began"});
-	}
-	else
-		good = run_begin(run->id);
+	good = claim_run(run, context);
 	end_own(&own);
 	return good;
 }
@@ -216,7 +230,8 @@ end_run(const WorkerRun *run, const CommandResult *result)
 
 	forget_settings();
 	begin_own(&own);
-	run_end(run->id, &outcome);
+	if (is_still_there(run))
+		run_end(run->id, &outcome);
 	end_own(&own);
 }
 
@@ -259,8 +274,8 @@ do_run(WorkerRun *run)
 	CommandResult result;
 
 	pgstat_report_appname(psprintf("pattyly job %s", run->name));
-	limit_runtime(run->max_runtime_ms);
 	allow_cancel();
+	limit_runtime(run->max_runtime_ms);
 	capture_warnings(true);
 	result = run_with_settings(run);
 	capture_warnings(false);
@@ -291,6 +306,7 @@ pattyly_job_worker_main(Datum argument)
 	MemoryContextSwitchTo(context);
 	run.id = place.run_id;
 	run.job_id = place.job_id;
+	run.extension = place.extension;
 	if (begin_run(&run, context))
 	{
 		MemoryContextSwitchTo(context);
