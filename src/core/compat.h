@@ -70,6 +70,13 @@
 #define compat_backend_number() ((uint32) MyBackendId)
 #endif
 
+/* Whose transaction it is. */
+#if PG_VERSION_NUM >= 170000
+#define compat_backend_of(vxid) ((vxid).procNumber)
+#else
+#define compat_backend_of(vxid) ((vxid).backendId)
+#endif
+
 /* JSON: 17 lets the caller place the lexer; 16 made the callbacks answer. */
 #if PG_VERSION_NUM >= 170000
 #define compat_json_lexer(text, length, escapes) \
@@ -138,6 +145,15 @@ typedef void CompatJsonAnswer;
 #define compat_array_length(root, expression) estimate_array_length(root, expression)
 #else
 #define compat_array_length(root, expression) estimate_array_length(expression)
+#endif
+
+/* 18 wants to know where to count. */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(table, index, snapshot, keys) \
+	index_beginscan(table, index, snapshot, NULL, keys, 0)
+#else
+#define compat_index_beginscan(table, index, snapshot, keys) \
+	index_beginscan(table, index, snapshot, keys, 0)
 #endif
 
 /* 18 took away the argument that says that the portal runs once. */

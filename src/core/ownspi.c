@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 static void
@@ -39,6 +40,8 @@ own_spi_end(OwnSpi *own)
 	AtEOXact_GUC(false, own->settings);
 	SetUserIdAndSecContext(own->user, own->security);
 }
+
+/* ---- parameters ---- */
 
 void
 own_arg(OwnArgs *args, Oid type, Datum value, bool isnull)
@@ -74,16 +77,53 @@ own_arg_time(OwnArgs *args, TimestampTz value)
 	own_arg(args, TIMESTAMPTZOID, TimestampTzGetDatum(value), value == 0);
 }
 
+/* ---- statements ---- */
+
+typedef struct Prepared
+{
+	const char *statement;		/* the key: a constant of the library, known by its address */
+	SPIPlanPtr	plan;
+} Prepared;
+
+static HTAB *prepared;
+
+static Prepared *
+find_prepared(const char *statement)
+{
+	bool		found;
+	Prepared   *entry;
+
+	if (prepared == NULL)
+		prepared = hash_create("pattyly statements", 32,
+							   &(HASHCTL) {.keysize = sizeof(char *), .entrysize = sizeof(Prepared)},
+							   HASH_ELEM | HASH_BLOBS);
+	entry = hash_search(prepared, &statement, HASH_ENTER, &found);
+	if (!found)
+		entry->plan = NULL;
+	return entry;
+}
+
 uint64
 own_spi_run(const char *statement, OwnArgs *args)
 {
-	int			result = SPI_execute_with_args(statement, args->n, args->types, args->values,
-											   args->nulls, false, 0);
+	Prepared   *entry = find_prepared(statement);
+	int			result;
 
+	if (entry->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement, args->n, args->types);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		entry->plan = plan;
+	}
+	result = SPI_execute_plan(entry->plan, args->values, args->nulls, false, 0);
 	if (result < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(result));
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
 	return SPI_processed;
 }
+
+/* ---- rows ---- */
 
 Datum
 own_column(uint64 row, int column, bool *isnull)

@@ -39,7 +39,10 @@ extern void own_arg_oid(OwnArgs *args, Oid value);
 extern void own_arg_text(OwnArgs *args, const char *value);	/* NULL is null */
 extern void own_arg_time(OwnArgs *args, TimestampTz value);	/* 0 is null */
 
-/* Runs one statement; its rows are in SPI_tuptable.  Returns how many. */
+/*
+ * Runs one statement; its rows are in SPI_tuptable.  Returns how many.  The plan
+ * is kept by the address of the text: a constant, always with the same types.
+ */
 extern uint64 own_spi_run(const char *statement, OwnArgs *args);
 
 /* A column (from 1) of a row of SPI_tuptable. */

@@ -150,6 +150,7 @@ typedef struct Waiting
 	int64		job_id;
 	Oid			role;
 	char	   *name;
+	bool		known_to_wait;	/* no_slot already */
 	char	   *why_not;		/* the role cannot be used */
 } Waiting;
 
@@ -168,7 +169,7 @@ find_waiting(TimestampTz now, int *n)
 
 	own_arg_time(&args, now);
 	own_arg_bigint(&args, crew_size());
-	*n = (int) own_spi_run("SELECT r.id, r.job_id, r.owner_id::bigint, r.job_name,"
+	*n = (int) own_spi_run("SELECT r.id, r.job_id, r.owner_id::bigint, r.job_name, (r.state = 'no_slot')::int::bigint,"
 						   "       CASE WHEN o.oid IS NULL THEN 'the owner''s role does not exist any more' "
 						   ROLE_CANNOT " END"
 						   " FROM (SELECT DISTINCT ON (w.job_id) w.* FROM pattyly.job_runs AS w"
@@ -185,7 +186,8 @@ find_waiting(TimestampTz now, int *n)
 		found[i].job_id = own_bigint(i, 2);
 		found[i].role = (Oid) own_bigint(i, 3);
 		found[i].name = own_text(i, 4);
-		found[i].why_not = own_text(i, 5);
+		found[i].known_to_wait = own_bigint(i, 5) != 0;
+		found[i].why_not = own_text(i, 6);
 	}
 	return found;
 }
@@ -248,7 +250,8 @@ dispatch_start(TimestampTz now)
 		else if (!had_room || !start_worker(&waiting[i]))
 		{
 			had_room = false;
-			run_note_no_slot(waiting[i].run_id);
+			if (!waiting[i].known_to_wait)
+				run_note_no_slot(waiting[i].run_id);
 		}
 	}
 }

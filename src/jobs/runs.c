@@ -72,15 +72,22 @@ run_create(int64 job_id, TimestampTz scheduled_at, const char *state, const char
 }
 
 bool
-run_begin(int64 run_id)
+run_begin(int64 run_id, Oid role)
 {
 	OwnArgs		args = {0};
 
 	own_arg_bigint(&args, run_id);
 	own_arg_time(&args, time_now());
 	own_arg(&args, INT4OID, Int32GetDatum(MyProcPid), false);
-	return own_spi_run("UPDATE pattyly.job_runs SET state = 'running', started_at = $2, pid = $3"
-					   " WHERE id = $1 AND state IN ('starting', 'no_slot')", &args) == 1;
+	own_arg_oid(&args, role);
+	return own_spi_run("UPDATE pattyly.job_runs AS r SET state = 'running', started_at = $2, pid = $3"
+					   " FROM pattyly.jobs AS j"
+					   " WHERE r.id = $1 AND r.state IN ('starting', 'no_slot')"
+					   "   AND j.id = r.job_id AND j.owner_id = $4"
+					   " RETURNING j.name, j.command, j.settings::text,"
+					   "           CASE WHEN j.max_runtime IS NOT NULL THEN"
+					   "             (LEAST(GREATEST(EXTRACT(epoch FROM j.max_runtime), 0.001), 2073600) * 1000)::bigint END",
+					   &args) == 1;
 }
 
 void

@@ -35,8 +35,12 @@ extern int64 run_pause_us(int64 job_id);
 /* The run begins so much later. */
 extern void run_put_off(int64 run_id, int64 pause_us);
 
-/* False when it is not waiting any more. */
-extern bool run_begin(int64 run_id);
+/*
+ * Marks it as running, here.  False when it is not waiting any more, or its job
+ * is gone or another role's.  The row in SPI_tuptable: name, command, settings
+ * as text, max_runtime in milliseconds (0: no limit).
+ */
+extern bool run_begin(int64 run_id, Oid role);
 
 /* Does nothing when the run is over already. */
 extern void run_end(int64 run_id, const RunOutcome *outcome);

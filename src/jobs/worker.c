@@ -38,7 +38,6 @@
 typedef struct WorkerRun
 {
 	int64		id;
-	int64		job_id;
 	Oid			extension;
 	char	   *name;
 	char	   *command;
@@ -139,41 +138,36 @@ is_still_there(const WorkerRun *run)
 	return OidIsValid(run->extension) && crew_extension() == run->extension;
 }
 
-/* The job as it is now; a job that has gone, or has another owner, is not run. */
-static bool
+static void
 read_job(WorkerRun *run, MemoryContext context)
 {
-	OwnArgs		args = {0};
-	MemoryContext before;
+	MemoryContext before = MemoryContextSwitchTo(context);
 
-	own_arg_bigint(&args, run->job_id);
-	own_arg_oid(&args, GetAuthenticatedUserId());
-	if (own_spi_run("SELECT name, command, settings::text,"
-					"       CASE WHEN max_runtime IS NOT NULL THEN"
-					"         (LEAST(GREATEST(EXTRACT(epoch FROM max_runtime), 0.001), 2073600) * 1000)::bigint END"
-					" FROM pattyly.jobs WHERE id = $1 AND owner_id = $2", &args) != 1)
-		return false;
-	before = MemoryContextSwitchTo(context);
 	run->name = own_text(0, 1);
 	run->command = own_text(0, 2);
 	run->settings = own_text(0, 3);
 	run->max_runtime_ms = own_bigint(0, 4);
 	MemoryContextSwitchTo(before);
-	return true;
 }
 
-/* False when there is nothing to do; the run has its end then. */
+/*
+ * The job as it is now: what was changed after the run was made counts.  False
+ * when there is nothing to do; the run has its end then.
+ */
 static bool
 claim_run(WorkerRun *run, MemoryContext context)
 {
 	if (!is_still_there(run))
 		return false;
-	if (!read_job(run, context))
-		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "the job was removed"});
-	else if (crew_was_canceled(my_place))
+	if (crew_was_canceled(my_place))
 		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "canceled before it began"});
+	else if (run_begin(run->id, GetAuthenticatedUserId()))
+	{
+		read_job(run, context);
+		return true;
+	}
 	else
-		return run_begin(run->id);
+		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "the job was removed"});
 	return false;
 }
 
@@ -305,7 +299,6 @@ pattyly_job_worker_main(Datum argument)
 	MessageContext = context;
 	MemoryContextSwitchTo(context);
 	run.id = place.run_id;
-	run.job_id = place.job_id;
 	run.extension = place.extension;
 	if (begin_run(&run, context))
 	{

@@ -107,22 +107,46 @@ check_next(const Schedule *schedule, Bytes *bytes)
 	must(schedule_next(schedule, &civil, next_us - 1, &again_us) && again_us == next_us);
 }
 
+/* Any bytes, or pieces of the language, which make a schedule more often. */
+static char *
+some_text(Bytes *bytes, size_t *length)
+{
+	static const char *const pieces[] = {"*", "*/", "-", ",", "/", " ", " * ", " * * ", " * * *", "$", "0", "1", "2", "3",
+		"5", "9", "10", "23", "29", "30", "31", "59", "60", "7", "jan", "feb", "DEC", "sun", "Fri", "sat", "@daily",
+		"every ", " seconds", " hour", "99999999999", "\t", "#", "L"};
+	const char *start;
+	size_t		n = bytes_number(bytes, 40);
+	char		text[40 * 12];
+
+	if (bytes_one(bytes) % 4 == 0)
+	{
+		*length = n <= bytes->left ? n : bytes->left;
+		start = (const char *) bytes->at;
+		bytes->at += *length;
+		bytes->left -= *length;
+		return bytes_copy(start, *length);
+	}
+	*length = 0;
+	while (n-- > 0)
+	{
+		const char *piece = pieces[bytes_one(bytes) % (sizeof(pieces) / sizeof(pieces[0]))];
+
+		memcpy(text + *length, piece, strlen(piece));
+		*length += strlen(piece);
+	}
+	return bytes_copy(text, *length);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	Bytes		bytes = {data, size};
-	size_t		length = bytes_number(&bytes, bytes.left);
-	char	   *text;
+	size_t		length;
+	char	   *text = some_text(&bytes, &length);
 	Schedule	schedule;
 	int			at;
-	const char *fault;
+	const char *fault = schedule_parse(text, length, &schedule, &at);
 
-	if (length > bytes.left)
-		length = bytes.left;
-	text = bytes_copy(bytes.at, length);
-	bytes.at += length;
-	bytes.left -= length;
-	fault = schedule_parse(text, length, &schedule, &at);
 	if (fault != NULL)
 		must(fault[0] != '\0' && at >= 0 && (size_t) at <= length);
 	else

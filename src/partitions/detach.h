@@ -1,0 +1,25 @@
+/*
+ * detach.h
+ *		ALTER TABLE ... DETACH PARTITION ... CONCURRENTLY from within a procedure.
+ */
+#ifndef PARTITIONS_DETACH_H
+#define PARTITIONS_DETACH_H
+
+#include "fmgr.h"
+
+/*
+ * Whether this procedure is the statement that the client sent, by itself and
+ * outside of a transaction block: nothing else can commit at its own pace.
+ */
+extern bool detach_is_top_level(FunctionCallInfo fcinfo);
+
+/*
+ * As the current user, without a lock_timeout, for at most so long.  SPI must
+ * not be connected, nothing must be unsaved: it ends the transaction and leaves
+ * a new one.  Returns NULL or the error, in "memory"; *waited_too_long tells
+ * that the detaching has begun and others were not done with the partition.
+ */
+extern ErrorData *detach_concurrently(const char *parent, const char *partition, int timeout_ms,
+									  MemoryContext memory, bool *waited_too_long);
+
+#endif							/* PARTITIONS_DETACH_H */
