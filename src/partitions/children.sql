@@ -68,9 +68,10 @@ AS $$
     FROM pg_attribute AS a
     WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget >= 0
     UNION ALL
-    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', child, a.attname, array_to_string(a.attoptions, ', '))
-    FROM pg_attribute AS a
-    WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND a.attoptions IS NOT NULL
+    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', child, a.attname, string_agg(o, ', '))
+    FROM pg_attribute AS a, unnest(a.attoptions) AS o
+    WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND o ~ '^n_distinct(_inherited)?='
+    GROUP BY a.attname
     UNION ALL
     SELECT unnest(before_attach)
     UNION ALL
