@@ -40,7 +40,8 @@ SELECT partition, from_value::date AS "from", to_value::date AS "to", rows_estim
 FROM partitions_after ORDER BY from_value;
 \t on
 \pset format unaligned
-\qecho 'The policy and the grants are those of messages: no client reads a partition directly.'
+SELECT CASE count(*) WHEN 0 THEN 'The policy and the grants are those of messages: no client reads a partition directly.'
+            ELSE 'CLIENTS CAN READ ' || string_agg(partition::text, ', ') || ' past the policy of messages.' END FROM children_open;
 \qecho
 \qecho 'What a year will bring:  SELECT * FROM pattyly.partition_plan(''messages'', now() + interval ''1 year'');'
 SELECT '  ' || concat_ws('  ', rpad(action, 7), partition, reason) FROM plan;
