@@ -1,8 +1,9 @@
 -- partitions: rows leave the default partition. C: drain.c.
 --
 -- A range can be attached only when the default partition has none of its rows, and a row must be visible at any time, once.
--- So all rows of a range move in the transaction that attaches it: into a table that is not yet a partition, while nobody
--- else writes to the default one. Readers see the rows in the one or in the other.
+-- So all rows of a range move in the transaction that attaches it, into a table that is not yet a partition. Readers see the
+-- rows in the one or in the other. Nobody else writes to the table meanwhile: whoever had been told to write to the default
+-- partition and comes to it when it has lost the range gets an error from PostgreSQL.
 
 CREATE FUNCTION pattyly.drain_statements(s pattyly.partition_sets, rest oid, child text, from_value text, to_value text) RETURNS text[]
     LANGUAGE sql STABLE
@@ -116,8 +117,7 @@ BEGIN
     END IF;
     PERFORM pattyly.run_as_owner(s.parent, ARRAY[
         'SET CONSTRAINTS ALL IMMEDIATE',
-        format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', pattyly.partition_full_name(s.parent)),
-        format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', pattyly.partition_full_name(rest))]);
+        format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', pattyly.partition_full_name(s.parent))]);
     LOOP
         place := pattyly.partition_extreme(rest, s.control, place, NULL, false);
         EXIT WHEN place IS NULL;
@@ -136,7 +136,7 @@ COMMENT ON FUNCTION pattyly.drain_some(regclass, integer, bigint) IS
 CREATE PROCEDURE pattyly.drain_default(parent regclass, batch integer DEFAULT 10000)
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_drain_default';
 COMMENT ON PROCEDURE pattyly.drain_default(regclass, integer) IS
-'Moves the rows of a set''s default partition to the partitions of their ranges, which it makes; at most 1000 of them a call. A transaction moves whole ranges until it has moved batch rows; a range is never divided, so that each row is visible once at any time. While it moves, others read the default partition and do not write to it; at the end ACCESS EXCLUSIVE is held on it for a moment. Triggers do not fire. Says in notices what it did. Errors: 42704 no set, 0A000 a foreign key would delete, 55P03 in use, 2D000 inside a transaction block.';
+'Moves the rows of a set''s default partition to the partitions of their ranges, which it makes; at most 1000 of them a call. A transaction moves whole ranges until it has moved batch rows; a range is never divided, so that each row is visible once at any time. While it moves, others read the table and wait to write to it (SHARE ROW EXCLUSIVE); at the end ACCESS EXCLUSIVE is held on the default partition for a moment. Triggers do not fire. Says in notices what it did. Errors: 42704 no set, 0A000 a foreign key would delete, 55P03 in use, 2D000 inside a transaction block.';
 
 ---- Who may ----
 

@@ -20,7 +20,7 @@
 PATTYLY_FUNCTION(pattyly_maintain_partitions);
 
 /* The second phase of a detaching without blocking: until all transactions that know the partition are over. */
-#define DETACH_TIMEOUT_MS 30000
+#define DETACH_TIMEOUT_MS 10000
 
 #define CREATED_AT_ONCE 100
 
@@ -32,13 +32,29 @@ is_action(const Action *action, const char *name)
 	return strcmp(action->action, name) == 0;
 }
 
+/* The actions that one function each does. */
 static bool
-finalize(Run *run, const Action *action)
+do_simple(Run *run, const Action *action)
 {
-	if (!upkeep_step(run, (Step) {"finalize", "SELECT pattyly.finalize_partition($1, $2[1])", 1,
-							  (const char *const *) &action->partition}))
-		return false;
-	upkeep_note(run, "finalized", action->partition);
+	static const struct
+	{
+		const char *action;
+		const char *sql;
+		const char *done;
+	}			simple[] = {
+		{"finalize", "SELECT pattyly.finalize_partition($1, $2[1])", "finalized"},
+		{"close", "SELECT pattyly.shut_partition($1, $2[1])", "closed"},
+	};
+
+	for (int i = 0; i < lengthof(simple); i++)
+	{
+		if (!is_action(action, simple[i].action))
+			continue;
+		if (!upkeep_step(run, (Step) {simple[i].action, simple[i].sql, 1,
+									  (const char *const *) &action->partition}))
+			return false;
+		upkeep_note(run, simple[i].done, action->partition);
+	}
 	return true;
 }
 
@@ -133,7 +149,7 @@ static void
 follow_plan(Run *run, const Actions *plan)
 {
 	for (int i = 0; i < plan->n; i++)
-		if (is_action(&plan->rows[i], "finalize") && !finalize(run, &plan->rows[i]))
+		if (!do_simple(run, &plan->rows[i]))
 			return;
 	if (!create(run, plan))
 		return;
