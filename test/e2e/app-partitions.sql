@@ -43,6 +43,12 @@ INSERT INTO public.chats (client_id, body, created_at)
 SELECT client_id, body, created_at FROM public.letters WHERE created_at > '2000-01-01';
 CALL pattyly.convert_table('public.chats', 'created_at', '1 year', premake => 1, retain => '1 year', on_expire => 'archive:archive');
 
+-- Somebody goes on making partitions by hand.
+SELECT format('CREATE TABLE public.letters_later PARTITION OF public.letters FOR VALUES FROM (%L) TO (%L)',
+	make_timestamptz(:year + 3, 1, 1, 0, 0, 0, 'UTC'), make_timestamptz(:year + 9, 1, 1, 0, 0, 0, 'UTC')) \gexec
+INSERT INTO public.letters (client_id, body, created_at)
+VALUES ('5f0c1a7e-ac00-4000-8000-0000000000b1', 'a letter to the future', make_timestamptz(:year + 4, 1, 1, 0, 0, 0, 'UTC'));
+
 -- The years that are over by more than one leave: letters stay in their schema, chats go to the archive.
 SELECT pattyly.partition_table('public.letters', 'created_at', '1 year', premake => 1, retain => '1 year') \g /dev/null
 SET client_min_messages = error; -- it warns of the letters in the default partition
