@@ -113,16 +113,11 @@ CREATE FUNCTION pattyly.convert_make_partitions(c pattyly.conversions, s pattyly
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    names name[];
-    from_values text[];
-    to_values text[];
     child regclass;
     rest text := format('%I.%I', c.schema_name, 'pattyly_rest_' || c.target::oid);
     storage text := pattyly.convert_storage_options(c.target);
 BEGIN
-    SELECT array_agg(p.name), array_agg(p.from_value), array_agg(p.to_value) INTO names, from_values, to_values
-    FROM pattyly.convert_partitions(c, s) AS p;
-    PERFORM pattyly.make_partitions(c.copy, names, from_values, to_values);
+    PERFORM pattyly.make_partition(c.copy, p.name, p.from_value, p.to_value) FROM pattyly.convert_partitions(c, s) AS p;
     PERFORM pattyly.convert_run(c.target, format('CREATE TABLE %s PARTITION OF %s DEFAULT', rest, pattyly.convert_name(c.copy)));
     PERFORM pattyly.convert_no_privileges(rest::regclass);
     PERFORM pattyly.convert_run(c.target, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', rest));

@@ -64,11 +64,12 @@ CREATE FUNCTION pattyly.shut_partition(parent regclass, partition text) RETURNS 
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT pattyly.run_as_owner(k.id, ARRAY(SELECT pattyly.close_partition(parent, k.id)))
-    FROM pattyly.partition_children(parent) AS k WHERE k.name = partition
+    SELECT count(pattyly.run_as_owner(t.relid, ARRAY(SELECT pattyly.close_partition(parent, t.relid))))
+    FROM pattyly.partition_children(parent) AS k, pg_partition_tree(k.id) AS t JOIN pg_class AS c ON c.oid = t.relid
+    WHERE k.name = partition AND c.relkind IN ('r', 'p') AND NOT c.relrowsecurity
 $$;
 COMMENT ON FUNCTION pattyly.shut_partition(regclass, text) IS
-'Keeps API roles out of a partition that somebody has made without row security. Takes ACCESS EXCLUSIVE on it.';
+'Keeps API roles out of a partition, and of its own partitions, that somebody has made without row security; returns of how many. Takes ACCESS EXCLUSIVE on them.';
 
 CREATE FUNCTION pattyly.leaving_statements(parent regclass, child oid, on_expire text) RETURNS SETOF text
     LANGUAGE sql STABLE

@@ -136,6 +136,14 @@ GRANT SELECT ON guide_2027 TO anon;
 SELECT is((SELECT array_agg(action || ' ' || partition) FROM pattyly.partition_plan('guide')), '{"close guide_2027"}', 'one that comes later is in the plan');
 CALL pattyly.maintain_partitions('guide');
 SELECT is((SELECT relrowsecurity FROM pg_class WHERE oid = 'guide_2027'::regclass) AND NOT has_table_privilege('anon', 'guide_2027', 'SELECT'), true, 'and closed by the next run');
+CREATE TABLE guide_2028 PARTITION OF guide FOR VALUES FROM ('2028-01-01') TO ('2029-01-01') PARTITION BY LIST (sender);
+ALTER TABLE guide_2028 ENABLE ROW LEVEL SECURITY;
+CREATE TABLE guide_2028_1 PARTITION OF guide_2028 FOR VALUES IN (1);
+GRANT SELECT ON guide_2028_1 TO anon;
+SELECT is((SELECT array_agg(action || ' ' || partition) FROM pattyly.partition_plan('guide')), '{"close guide_2028"}', 'a partition of a partition counts, too');
+CALL pattyly.maintain_partitions('guide');
+SELECT is((SELECT relrowsecurity FROM pg_class WHERE oid = 'guide_2028_1'::regclass) AND NOT has_table_privilege('anon', 'guide_2028_1', 'SELECT'), true, 'and is closed');
+SELECT is((SELECT count(*) FROM pattyly.partition_plan('guide')), 0::bigint, 'then nothing is left to do');
 
 ---- Whose rights -----------------------------------------------------------------------------------------------------
 
