@@ -70,8 +70,10 @@ AS $$
     SELECT format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', copy, a.attname, a.attstattarget)
     FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget >= 0
     UNION ALL
-    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', copy, a.attname, array_to_string(a.attoptions, ', '))
-    FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attoptions IS NOT NULL
+    -- Servers may keep options of their own among them.
+    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', copy, a.attname, string_agg(o, ', '))
+    FROM pg_attribute AS a, unnest(a.attoptions) AS o
+    WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND o LIKE 'n\_distinct%' GROUP BY a.attname
     UNION ALL
     SELECT format('ALTER TABLE %s REPLICA IDENTITY %s', copy, CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING'
                       ELSE 'USING INDEX ' || quote_ident((SELECT 'pattyly_new_' || i.indexrelid FROM pg_index AS i
@@ -380,7 +382,7 @@ CREATE FUNCTION pattyly.convert_publication_statements(target regclass) RETURNS 
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('ALTER PUBLICATION %I ADD TABLE %s', p.pubname, pattyly.convert_name(target))
-        || coalesce((SELECT format(' (%s)', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum))
+        || coalesce((SELECT ' (' || string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) || ')'
                      FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum = ANY (r.prattrs::smallint[])), '')
         || coalesce(' WHERE (' || pg_get_expr(r.prqual, target) || ')', '')
     FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid WHERE r.prrelid = target

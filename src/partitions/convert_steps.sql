@@ -216,6 +216,7 @@ DECLARE
     began timestamptz;
     took integer;
     failure pattyly.convert_step;
+    detail text;
 BEGIN
     BEGIN
         PERFORM pattyly.convert_lock(c);
@@ -232,8 +233,9 @@ BEGIN
         WHEN OTHERS THEN
             GET STACKED DIAGNOSTICS failure.code = RETURNED_SQLSTATE, failure.message = MESSAGE_TEXT,
                 failure.detail = PG_EXCEPTION_CONTEXT, failure.hint = PG_EXCEPTION_HINT;
-            -- The statement that failed, if it was one; and PostgreSQL seldom hints at what to do about it.
-            failure.detail := coalesce(substring(failure.detail FROM '^SQL statement "(.*?)"\n'), '');
+            GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+            -- With the statement that failed, if it was one; and PostgreSQL seldom hints at what to do about it.
+            failure.detail := concat_ws(' ', nullif(detail, ''), substring(failure.detail FROM '^SQL statement "(.*?)"\n'));
             failure.hint := coalesce(nullif(failure.hint, ''), 'Nothing was changed. Drop what stands in the way, and create it again after the conversion.');
     END;
     IF failure.code IS NOT NULL THEN
@@ -512,7 +514,7 @@ BEGIN
     IF pattyly.partition_extreme(rest, c.control, NULL, NULL, false) IS NULL THEN
         EXECUTE format('DROP TABLE %s', pattyly.convert_name(rest));
     ELSE
-        EXECUTE format('ALTER TABLE %s RENAME TO %I', pattyly.convert_name(rest), pattyly.partition_name(c.table_name, 'default'));
+        EXECUTE format('ALTER TABLE %s RENAME TO %I', pattyly.convert_name(rest), pattyly.partition_name(c.table_name, '_default'));
     END IF;
 END
 $$;
