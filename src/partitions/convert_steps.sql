@@ -62,6 +62,22 @@ AS $$
 $$;
 COMMENT ON FUNCTION pattyly.convert_set(pattyly.conversions) IS 'For convert_table(): the set that the copy will be. Writes nothing.';
 
+CREATE FUNCTION pattyly.check_convert_name(c pattyly.conversions, name name) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    used_by text := pattyly.partition_name_use((SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = c.schema_name), name);
+BEGIN
+    IF used_by IS NOT NULL THEN
+        PERFORM pattyly.convert_refuse(format('there would be a partition "%s", but %s', name, used_by), 'Rename what is in the way.',
+                                       'duplicate_table');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION pattyly.check_convert_name(pattyly.conversions, name) IS
+'For convert_table(): an error when a name of a partition is taken. Writes nothing.';
+
 CREATE FUNCTION pattyly.convert_partitions(c pattyly.conversions, s pattyly.partition_sets)
     RETURNS TABLE (name name, from_value text, to_value text)
     LANGUAGE plpgsql VOLATILE
@@ -95,11 +111,7 @@ BEGIN
         name := pattyly.partition_name(c.table_name, r.suffix);
         from_value := r.from_value;
         to_value := r.to_value;
-        IF pattyly.partition_name_use(c.schema_name::regnamespace, name) IS NOT NULL THEN
-            PERFORM pattyly.convert_refuse(
-                format('there would be a partition "%s", but %s', name, pattyly.partition_name_use(c.schema_name::regnamespace, name)),
-                'Rename what is in the way.', 'duplicate_table');
-        END IF;
+        PERFORM pattyly.check_convert_name(c, name);
         RETURN NEXT;
     END LOOP;
 END
@@ -117,11 +129,12 @@ DECLARE
     from_values text[];
     to_values text[];
     child regclass;
-    rest text := format('%I.%I', c.schema_name, 'pattyly_rest_' || c.target::oid);
+    rest text := format('%I.%I', c.schema_name, pattyly.partition_name(c.table_name, '_default'));
     storage text := pattyly.convert_storage_options(c.target);
 BEGIN
     SELECT array_agg(p.name), array_agg(p.from_value), array_agg(p.to_value) INTO names, from_values, to_values
     FROM pattyly.convert_partitions(c, s) AS p;
+    PERFORM pattyly.check_convert_name(c, pattyly.partition_name(c.table_name, '_default'));
     PERFORM pattyly.make_partitions(c.copy, names, from_values, to_values);
     PERFORM pattyly.convert_run(c.target, format('CREATE TABLE %s PARTITION OF %s DEFAULT', rest, pattyly.convert_name(c.copy)));
     PERFORM pattyly.convert_no_privileges(rest::regclass);
@@ -513,8 +526,6 @@ DECLARE
 BEGIN
     IF pattyly.partition_extreme(rest, c.control, NULL, NULL, false) IS NULL THEN
         EXECUTE format('DROP TABLE %s', pattyly.convert_name(rest));
-    ELSE
-        EXECUTE format('ALTER TABLE %s RENAME TO %I', pattyly.convert_name(rest), pattyly.partition_name(c.table_name, '_default'));
     END IF;
 END
 $$;
@@ -692,6 +703,7 @@ REVOKE ALL ON FUNCTION
     pattyly.convert_phase(regclass, text),
     pattyly.check_conversion(pattyly.conversions, boolean),
     pattyly.convert_set(pattyly.conversions),
+    pattyly.check_convert_name(pattyly.conversions, name),
     pattyly.convert_partitions(pattyly.conversions, pattyly.partition_sets),
     pattyly.convert_make_partitions(pattyly.conversions, pattyly.partition_sets),
     pattyly.convert_make_copy(regclass, name),
@@ -721,6 +733,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.convert_phase(regclass, text),
     pattyly.check_conversion(pattyly.conversions, boolean),
     pattyly.convert_set(pattyly.conversions),
+    pattyly.check_convert_name(pattyly.conversions, name),
     pattyly.convert_partitions(pattyly.conversions, pattyly.partition_sets),
     pattyly.convert_make_partitions(pattyly.conversions, pattyly.partition_sets),
     pattyly.convert_make_copy(regclass, name),

@@ -2,7 +2,7 @@
 --
 -- By the role postgres as Supabase has it: no superuser, owner of the extension and of the tables. The procedure commits,
 -- so nothing of this is undone. test/t/convert_table.pl has the writers and the crashes.
-SELECT plan(118);
+SELECT plan(133);
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP EXTENSION pattyly;
