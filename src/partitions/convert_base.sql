@@ -3,7 +3,9 @@
 --   convert_base.sql   the state of a conversion, and what is done in C
 --   convert_check.sql  what cannot be converted
 --   convert_parts.sql  what belongs to a table, as statements
---   convert_steps.sql  the steps, each a transaction
+--   convert_make.sql   step 1, each is a transaction: the copy is made
+--   convert_rows.sql   step 4: rows are copied
+--   convert_steps.sql  the other steps, and which one is next
 --   convert_table.sql  the procedure that takes them, and how to give up
 --
 -- A partitioned copy is made beside the table and filled in small batches, while a trigger carries over to it what
@@ -91,13 +93,38 @@ AS $$
 $$;
 COMMENT ON FUNCTION pattyly.convert_name(oid) IS 'For convert_table(): schema and name of a relation, quoted. Writes nothing.';
 
+CREATE TYPE pattyly.convert_step AS (
+    place   text,
+    busy    text,
+    code    text,
+    message text,
+    detail  text,
+    hint    text
+);
+COMMENT ON TYPE pattyly.convert_step IS
+'For convert_table(): where a step has come to (NULL: nothing is left to do), or what it gave way to, or an error to raise once it is committed.';
+
+CREATE FUNCTION pattyly.convert_phase(target regclass, phase text) RETURNS pattyly.convert_step
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE pattyly.conversions AS c SET phase = convert_phase.phase, changed_at = pattyly.partition_now()
+    WHERE c.target = convert_phase.target;
+    PERFORM pattyly.convert_reached('before_' || phase);
+    RETURN ROW(phase, NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
+END
+$$;
+COMMENT ON FUNCTION pattyly.convert_phase(regclass, text) IS 'For convert_table(): notes that a step is done. Writes pattyly.conversions.';
+
 REVOKE ALL ON FUNCTION
     pattyly.convert_mirror(),
     pattyly.convert_run(regclass, text, text[], text),
     pattyly.convert_older(),
     pattyly.convert_top_level(),
     pattyly.convert_reached(text),
-    pattyly.convert_name(oid)
+    pattyly.convert_name(oid),
+    pattyly.convert_phase(regclass, text)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     pattyly.convert_mirror(),
@@ -105,6 +132,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.convert_older(),
     pattyly.convert_top_level(),
     pattyly.convert_reached(text),
-    pattyly.convert_name(oid)
+    pattyly.convert_name(oid),
+    pattyly.convert_phase(regclass, text)
 TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pattyly.conversions TO @extowner@ WITH GRANT OPTION;

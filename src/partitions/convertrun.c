@@ -84,7 +84,8 @@ pattyly_convert_run(PG_FUNCTION_ARGS)
 	bool		isnull;
 
 	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	/* What the owner's functions leave behind must not run as us later. */
+	SetUserIdAndSecContext(owner, security | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 	SPI_connect();
 	execute(statement, arguments);
 	result = first_array(&isnull);

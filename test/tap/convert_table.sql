@@ -27,7 +27,7 @@ INSERT INTO app.rooms SELECT generate_series(1, 20);
 CREATE TABLE app."Messages" (
 	id bigint GENERATED ALWAYS AS IDENTITY (START WITH 10 INCREMENT BY 3),
 	gone int,
-	room_id bigint NOT NULL REFERENCES app.rooms ON DELETE CASCADE DEFERRABLE,
+	room_id bigint NOT NULL REFERENCES app.rooms ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
 	body text NOT NULL DEFAULT 'nothing' CHECK (length(body) < 1000),
 	size int GENERATED ALWAYS AS (length(body)) STORED,
 	n serial,
