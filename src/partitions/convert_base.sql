@@ -74,10 +74,10 @@ CREATE FUNCTION pattyly.convert_older() RETURNS text[]
 COMMENT ON FUNCTION pattyly.convert_older() IS
 'For convert_table(): the transactions of this database that may have a snapshot from before this moment, as in pg_locks.virtualxid. Writes nothing.';
 
-CREATE FUNCTION pattyly.convert_top_level() RETURNS boolean
+CREATE FUNCTION pattyly.convert_top_level() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pattyly_convert_top_level';
 COMMENT ON FUNCTION pattyly.convert_top_level() IS
-'For convert_table(): whether the session is in no transaction block. Writes nothing.';
+'For convert_table(): an error where it could not commit: 25001 in a transaction block, 2D000 in a function. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_reached(place text) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'pattyly_convert_reached';

@@ -19,7 +19,9 @@ BEGIN
     IF difference IS NOT NULL THEN
         PERFORM pattyly.convert_refuse(
             format('table %s was altered while it is being converted: %s', c.target, difference),
-            format('Put that back as it was and call it again, or give up with SELECT pattyly.cancel_conversion(%L) and begin anew.', c.target),
+            CASE WHEN difference LIKE 'trigger %' THEN 'Writes may have been missed, so begin anew after '
+                 ELSE 'Put that back as it was and call it again, or give up with ' END
+                || format('SELECT pattyly.cancel_conversion(%L).', c.target),
             'object_not_in_prerequisite_state');
     END IF;
 END

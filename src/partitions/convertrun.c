@@ -118,10 +118,21 @@ pattyly_convert_older(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* Called by the procedure itself, whose commits it is about. */
 Datum
 pattyly_convert_top_level(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(!IsTransactionBlock());
+	if (IsTransactionBlock())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("convert_table() cannot run inside a transaction block"),
+				 errhint("Call it by itself, without BEGIN: it commits after each step, so that it holds no lock for long.")));
+	if (!SPI_inside_nonatomic_context())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("convert_table() cannot be called from a function"),
+				 errhint("CALL it by itself: it commits after each step, so that it holds no lock for long.")));
+	PG_RETURN_VOID();
 }
 
 /* place */

@@ -2,7 +2,7 @@
 --
 -- By the role postgres as Supabase has it: no superuser, owner of the extension and of the tables. The procedure commits,
 -- so nothing of this is undone. test/t/convert_table.pl has the writers and the crashes.
-SELECT plan(133);
+SELECT plan(139);
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP EXTENSION pattyly;
@@ -277,6 +277,12 @@ CALL pattyly.convert_table('app.plain', 'at', '1 month');
 \set code :LAST_ERROR_SQLSTATE
 ROLLBACK;
 SELECT is(:'code'::text, '25001', 'in a transaction block');
+CREATE FUNCTION app.calls() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CALL pattyly.convert_table('app.plain', 'at', '1 month'); END $$;
+SELECT app.calls();
+SELECT is(:'LAST_ERROR_SQLSTATE'::text, '2D000', 'in a function');
+CREATE TABLE app.done (id bigint PRIMARY KEY);
+DO $$ BEGIN CALL pattyly.convert_table('app.done', 'id', '100'); END $$;
+SELECT is((SELECT relkind FROM pg_class WHERE oid = 'app.done'::regclass), 'p', 'in DO it works');
 INSERT INTO app.plain VALUES (1, '1500-01-01'), (2, '2031-01-01');
 CALL pattyly.convert_table('app.plain', 'at', '1 month');
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '54000', 'a value that would need thousands of partitions');
@@ -351,6 +357,12 @@ BEGIN;
 TRUNCATE app.half;
 SELECT is_empty(format('SELECT FROM %s', :'the_copy'), 'TRUNCATE empties both');
 ROLLBACK;
+RESET ROLE;
+SET session_replication_role = replica;
+UPDATE app.half SET v = 'replicated' WHERE id = 30;
+RESET session_replication_role;
+SET ROLE postgres;
+SELECT is_empty(format('SELECT id, v FROM app.half WHERE id = 30 EXCEPT SELECT id, v FROM %s', :'the_copy'), 'what is replicated into the table is in the copy');
 -- What it was made after must not change under it.
 SELECT throws_ok('ALTER TABLE app.half DROP COLUMN v', '2BP01', NULL, 'no column can be dropped');
 SELECT throws_ok('ALTER TABLE app.half ALTER v TYPE varchar(10)', '0A000', NULL, 'nor have another type');
@@ -384,6 +396,13 @@ SELECT is_empty('TABLE pattyly.conversions', 'nothing is noted of it');
 SELECT is_empty($$ SELECT relname FROM pg_class WHERE (relname LIKE 'pattyly\_%' OR relname LIKE 'twice\_2%') AND relnamespace = 'app'::regnamespace $$, 'no table is left');
 SELECT is_empty($$ SELECT FROM pg_trigger WHERE tgrelid = 'app.twice'::regclass $$, 'no trigger');
 SELECT is((SELECT count(*) FROM app.twice), 3000::bigint, 'the table is as it was');
+SELECT is(ARRAY(SELECT step('app.twice') FROM generate_series(1, 3)), '{prepared,rehearsed,copying}', 'begun again');
+ALTER TABLE app.twice DISABLE TRIGGER pattyly_mirror;
+\set ON_ERROR_STOP off
+CALL pattyly.convert_table('app.twice', 'at', '1 month', premake => 0);
+SELECT is(:'LAST_ERROR_SQLSTATE'::text, '55000', 'if writers were not heard for a while, it is not ended');
+\set ON_ERROR_STOP on
+SELECT lives_ok($$ SELECT pattyly.cancel_conversion('app.twice') $$, 'only given up');
 SELECT refused($$ SELECT pattyly.cancel_conversion('app.twice') $$, '42704', 'not being converted', 'conversions', 'there is nothing to give up twice');
 CALL pattyly.convert_table('app.twice', 'at', '1 month');
 SELECT is((SELECT relkind FROM pg_class WHERE oid = 'app.twice'::regclass), 'p', 'and can be begun again');
