@@ -69,6 +69,11 @@ CREATE FUNCTION pattyly.convert_run(target regclass, statement text, arguments t
 COMMENT ON FUNCTION pattyly.convert_run(regclass, text, text[], text) IS
 'For convert_table(): runs a statement with the rights of the table''s owner and past its row policies, and returns the first column of the first row if that is a text[]. Errors: 42501 unless the caller has the owner''s rights.';
 
+CREATE FUNCTION pattyly.convert_depend(target regclass, trigger_name name, copy regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'pattyly_convert_depend';
+COMMENT ON FUNCTION pattyly.convert_depend(regclass, name, regclass) IS
+'For convert_table(): makes a trigger of a table depend on its copy, so that nobody drops that from under the writers. Errors: 42501 unless the caller has the owners'' rights. Writes pg_depend.';
+
 CREATE FUNCTION pattyly.convert_older() RETURNS text[]
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pattyly_convert_older';
 COMMENT ON FUNCTION pattyly.convert_older() IS
@@ -120,6 +125,7 @@ COMMENT ON FUNCTION pattyly.convert_phase(regclass, text) IS 'For convert_table(
 REVOKE ALL ON FUNCTION
     pattyly.convert_mirror(),
     pattyly.convert_run(regclass, text, text[], text),
+    pattyly.convert_depend(regclass, name, regclass),
     pattyly.convert_older(),
     pattyly.convert_top_level(),
     pattyly.convert_reached(text),
@@ -129,6 +135,7 @@ FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     pattyly.convert_mirror(),
     pattyly.convert_run(regclass, text, text[], text),
+    pattyly.convert_depend(regclass, name, regclass),
     pattyly.convert_older(),
     pattyly.convert_top_level(),
     pattyly.convert_reached(text),

@@ -66,6 +66,7 @@ BEGIN
     EXECUTE format('CREATE TRIGGER pattyly_mirror_truncate AFTER TRUNCATE ON %s %s', name, call);
     -- Never fires; keeps the columns from being dropped, and their types from being changed.
     EXECUTE format('CREATE TRIGGER pattyly_pin AFTER UPDATE OF %s ON %s WHEN (false) %s', columns, name, call);
+    PERFORM pattyly.convert_depend(c.target, t, c.copy) FROM unnest('{pattyly_mirror,pattyly_mirror_truncate}'::name[]) AS t;
     -- For those, too, who replicate into this table.
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER pattyly_mirror, ENABLE ALWAYS TRIGGER pattyly_mirror_truncate,'
                    ' ENABLE ALWAYS TRIGGER pattyly_pin', name);

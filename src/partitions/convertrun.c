@@ -6,7 +6,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/fault.h"
 #include "executor/spi.h"
@@ -18,6 +23,7 @@
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
+PATTYLY_FUNCTION(pattyly_convert_depend);
 PATTYLY_FUNCTION(pattyly_convert_run);
 PATTYLY_FUNCTION(pattyly_convert_older);
 PATTYLY_FUNCTION(pattyly_convert_top_level);
@@ -132,6 +138,24 @@ pattyly_convert_top_level(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 				 errmsg("convert_table() cannot be called from a function"),
 				 errhint("CALL it by itself: it commits after each step, so that it holds no lock for long.")));
+	PG_RETURN_VOID();
+}
+
+/* target, trigger_name, copy */
+Datum
+pattyly_convert_depend(PG_FUNCTION_ARGS)
+{
+	Oid			target = PG_GETARG_OID(0);
+	Oid			copy = PG_GETARG_OID(2);
+	ObjectAddress trigger,
+				table;
+
+	(void) asowner_check(target);
+	(void) asowner_check(copy);
+	ObjectAddressSet(trigger, TriggerRelationId,
+					 get_trigger_oid(target, NameStr(*PG_GETARG_NAME(1)), false));
+	ObjectAddressSet(table, RelationRelationId, copy);
+	recordDependencyOn(&trigger, &table, DEPENDENCY_NORMAL);
 	PG_RETURN_VOID();
 }
 

@@ -2,7 +2,7 @@
 --
 -- By the role postgres as Supabase has it: no superuser, owner of the extension and of the tables. The procedure commits,
 -- so nothing of this is undone. test/t/convert_table.pl has the writers and the crashes.
-SELECT plan(139);
+SELECT plan(140);
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP EXTENSION pattyly;
@@ -366,6 +366,7 @@ SELECT is_empty(format('SELECT id, v FROM app.half WHERE id = 30 EXCEPT SELECT i
 -- What it was made after must not change under it.
 SELECT throws_ok('ALTER TABLE app.half DROP COLUMN v', '2BP01', NULL, 'no column can be dropped');
 SELECT throws_ok('ALTER TABLE app.half ALTER v TYPE varchar(10)', '0A000', NULL, 'nor have another type');
+SELECT throws_ok(format('DROP TABLE %s', :'the_copy'), '2BP01', NULL, 'nor can the copy be dropped');
 ALTER TABLE app.half ADD COLUMN more int;
 UPDATE app.half SET more = 1, v = 'more' WHERE id = 4000;
 SELECT is_empty(format('SELECT id, v FROM app.half WHERE id = 4000 EXCEPT SELECT id, v FROM %s', :'the_copy'), 'a new column does not disturb writers');
