@@ -12,6 +12,7 @@
 #include "core/compat.h"
 #include "core/fault.h"
 #include "core/preload.h"
+#include "jobs/jobs.h"
 #include "limits/limits.h"
 #include "utils/guc.h"
 
@@ -27,5 +28,6 @@ _PG_init(void)
 	fault_init();
 	limits_init();
 	access_init();
+	jobs_init();
 	MarkGUCPrefixReserved("pattyly");
 }

@@ -113,10 +113,12 @@ typedef void CompatJsonAnswer;
 /* 16 has one function for the owner of any object. */
 #if PG_VERSION_NUM >= 160000
 #define compat_is_table_owner(relid, role) object_ownercheck(RelationRelationId, relid, role)
+#define compat_is_database_owner(database, role) object_ownercheck(DatabaseRelationId, database, role)
 #define compat_may_execute(function, role) \
 	(object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK)
 #else
 #define compat_is_table_owner(relid, role) pg_class_ownercheck(relid, role)
+#define compat_is_database_owner(database, role) pg_database_ownercheck(database, role)
 #define compat_may_execute(function, role) \
 	(pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
 #endif
@@ -152,6 +154,25 @@ typedef void CompatJsonAnswer;
 #else
 #define compat_index_beginscan(table, index, snapshot, keys) \
 	index_beginscan(table, index, snapshot, keys, 0)
+#endif
+
+/* 18 took away the argument that says that the portal runs once. */
+#if PG_VERSION_NUM >= 180000
+#define compat_portal_run(portal, dest, completion) \
+	PortalRun(portal, FETCH_ALL, true, dest, dest, completion)
+#else
+#define compat_portal_run(portal, dest, completion) \
+	PortalRun(portal, FETCH_ALL, true, true, dest, dest, completion)
+#endif
+
+/* Since 17 an extension's waits have names, and a worker may run as a role that cannot log in. */
+#if PG_VERSION_NUM >= 170000
+#define compat_wait_event(name) WaitEventExtensionNew(name)
+#define COMPAT_CONNECT_AS_ANY_ROLE BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define compat_wait_event(name) ((void) (name), PG_WAIT_EXTENSION)
+#define COMPAT_ROLE_MUST_LOG_IN
+#define COMPAT_CONNECT_AS_ANY_ROLE 0
 #endif
 
 #endif							/* CORE_COMPAT_H */

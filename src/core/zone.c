@@ -17,15 +17,26 @@ zone_offset_s(const void *zone, int64_t at_s)
 	return local != NULL ? (int32_t) local->tm_gmtoff : 0;
 }
 
+bool
+zone_try(const char *name, CivilZone *zone)
+{
+	pg_tz	   *found = pg_tzset(name);
+
+	if (found == NULL || !pg_tz_acceptable(found))
+		return false;
+	*zone = (CivilZone) {zone_offset_s, found};
+	return true;
+}
+
 CivilZone
 zone_find(const char *name)
 {
-	pg_tz	   *zone = pg_tzset(name);
+	CivilZone	zone;
 
-	if (zone == NULL || !pg_tz_acceptable(zone))
+	if (!zone_try(name, &zone))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("time zone \"%s\" not recognized", name),
 				 errhint("Take a name from pg_timezone_names, such as \"Europe/Paris\".")));
-	return (CivilZone) {zone_offset_s, zone};
+	return zone;
 }

@@ -93,7 +93,7 @@ from_seconds(GridKey key, int64_t at_s, bool *cut)
 		case GRID_INT8_MS:
 			return at_s * 1000;
 		case GRID_UUIDV7:
-			return clamp(at_s * 1000, 0, UUID_LAST_MS, cut) * 65536 ^ UUID_TOP_BIT;
+			return (int64_t) ((uint64_t) clamp(at_s * 1000, 0, UUID_LAST_MS, cut) << 16 ^ (uint64_t) UUID_TOP_BIT);
 		default:
 			return at_s * US_PER_S;
 	}
@@ -357,7 +357,7 @@ bool
 grid_position(const Grid *grid, int64_t at_us, int64_t *position)
 {
 	int64_t		at_s = civil_floor(at_us, US_PER_S);
-	int64_t		part_us = at_us - at_s * US_PER_S;
+	int64_t		part_us = (at_us % US_PER_S + US_PER_S) % US_PER_S;
 	bool		cut;
 
 	if (is_id(grid->key) || !is_time_known(at_s))
@@ -370,7 +370,7 @@ grid_position(const Grid *grid, int64_t at_us, int64_t *position)
 	else if (grid->key == GRID_INT8_MS)
 		*position += part_us / 1000;
 	else if (grid->key == GRID_UUIDV7 && !cut)
-		*position += part_us / 1000 * 65536;
+		*position = (int64_t) ((uint64_t) *position + ((uint64_t) part_us / 1000 << 16));
 	return !cut;
 }
 
@@ -473,7 +473,7 @@ time_value(int64_t at_us, bool is_utc, char *value)
 	int64_t		day = civil_floor(at_s, CIVIL_DAY_S);
 	CivilDate	date = civil_date(day);
 	int			of_day_s = (int) (at_s - day * CIVIL_DAY_S);
-	int			part_us = (int) (at_us - at_s * US_PER_S);
+	int			part_us = (int) ((at_us % US_PER_S + US_PER_S) % US_PER_S);
 	int			length = snprintf(value, GRID_VALUE_SIZE, "%04" PRId64 "-%02d-%02d %02d:%02d:%02d",
 								  date.year > 0 ? date.year : 1 - date.year, date.month, date.day,
 								  of_day_s / HOUR_S, of_day_s / MINUTE_S % 60, of_day_s % 60);

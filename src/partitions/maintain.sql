@@ -1,15 +1,17 @@
 -- partitions: the steps of a run. C: maintain.c, detach.c.
 
-CREATE FUNCTION pattyly.make_planned_partitions(parent regclass, texts text[]) RETURNS void
+CREATE FUNCTION pattyly.make_planned_partitions(parent regclass, texts text[]) RETURNS bigint
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT pattyly.make_partitions(parent, array_agg(texts[i]::name ORDER BY i), array_agg(texts[i + 1] ORDER BY i),
-                                   array_agg(texts[i + 2] ORDER BY i))
+    -- Whoever is about to write to the default partition would get an error when that loses the range on the way.
+    SELECT pattyly.run_as_owner(parent, ARRAY[format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', pattyly.partition_full_name(parent))])
+    FROM pg_partitioned_table AS p WHERE p.partrelid = parent AND p.partdefid <> 0;
+    SELECT count(pattyly.make_partition(parent, texts[i]::name, texts[i + 1], texts[i + 2]))
     FROM generate_series(1, cardinality(texts), 3) AS i
 $$;
 COMMENT ON FUNCTION pattyly.make_planned_partitions(regclass, text[]) IS
-'As make_partitions(), of triples: name, from, to.';
+'As make_partition() for several, given as triples: name, from, to; keeps writers waiting (SHARE ROW EXCLUSIVE) when there is a default partition. Returns how many.';
 
 CREATE FUNCTION pattyly.partition_id(parent regclass, partition text) RETURNS oid
     LANGUAGE sql STABLE
@@ -19,7 +21,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION pattyly.partition_id(regclass, text) IS 'The partition of that name; NULL when there is none. Writes nothing.';
 
-CREATE FUNCTION pattyly.finalize_partition(parent regclass, partition text) RETURNS void
+CREATE FUNCTION pattyly.finalize_partition(parent regclass, partition text) RETURNS bigint
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -57,6 +59,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION pattyly.close_partition(regclass, oid) IS
 'The statements that keep API roles out of a partition: row security as the parent has it, and no grants. Writes nothing.';
+
+CREATE FUNCTION pattyly.shut_partition(parent regclass, partition text) RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT pattyly.run_as_owner(k.id, ARRAY(SELECT pattyly.close_partition(parent, k.id)))
+    FROM pattyly.partition_children(parent) AS k WHERE k.name = partition
+$$;
+COMMENT ON FUNCTION pattyly.shut_partition(regclass, text) IS
+'Keeps API roles out of a partition that somebody has made without row security. Takes ACCESS EXCLUSIVE on it.';
 
 CREATE FUNCTION pattyly.leaving_statements(parent regclass, child oid, on_expire text) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -136,6 +148,7 @@ REVOKE ALL ON FUNCTION
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
     pattyly.close_partition(regclass, oid),
+    pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),
     pattyly.end_leaving(regclass, text),
     pattyly.expire_partition(regclass, text),
@@ -150,6 +163,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
     pattyly.close_partition(regclass, oid),
+    pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),
     pattyly.end_leaving(regclass, text),
     pattyly.expire_partition(regclass, text),

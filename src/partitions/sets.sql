@@ -75,9 +75,7 @@ DECLARE
     first bigint := pattyly.partition_start(s, key, start);
     last bigint := greatest(first, pattyly.partition_position(every, key, encoding, timezone, pattyly.partition_now()));
     w record;
-    names name[] := '{}';
-    from_values text[] := '{}';
-    to_values text[] := '{}';
+    texts text[] := '{}';
 BEGIN
     IF NOT pattyly.lock_partition_set(parent) THEN
         RAISE EXCEPTION 'another session is changing the partitions of %', parent
@@ -89,9 +87,7 @@ BEGIN
         on_expire = excluded.on_expire, timezone = excluded.timezone, encoding = excluded.encoding;
     FOR w IN SELECT * FROM pattyly.partition_wanted(s, key, first, last, premake, max_made + 1) LOOP
         IF w.action = 'create' THEN
-            names := names || w.name;
-            from_values := from_values || w.from_value;
-            to_values := to_values || w.to_value;
+            texts := texts || ARRAY[w.name, w.from_value, w.to_value];
         ELSIF w.how = 'default' THEN
             RAISE WARNING 'partition "%" was not made: %', w.name, w.reason
                 USING HINT = format('CALL pattyly.drain_default(%L) makes it and moves the rows there.', parent);
@@ -101,16 +97,17 @@ BEGIN
                       HINT = 'Rename or detach what is in the way, or start after it.';
         END IF;
     END LOOP;
-    IF cardinality(names) > max_made THEN
+    IF cardinality(texts) / 3 > max_made THEN
         RAISE EXCEPTION 'more than % partitions would be made at once', max_made
             USING ERRCODE = 'program_limit_exceeded', HINT = 'Start later, or make the partitions wider.';
     END IF;
-    PERFORM pattyly.make_partitions(parent, names, from_values, to_values);
-    RETURN QUERY SELECT n::text FROM unnest(names) AS n;
+    PERFORM pattyly.make_planned_partitions(parent, texts);
+    PERFORM pattyly.shut_partition(parent, a.partition) FROM pattyly.partition_actions(parent, NULL) AS a WHERE a.action = 'close';
+    RETURN QUERY SELECT texts[i] FROM generate_series(1, cardinality(texts), 3) AS i;
 END
 $$;
 COMMENT ON FUNCTION pattyly.partition_table(regclass, name, text, integer, text, text, text, text, text) IS
-'Has the partitions of a table kept: makes those from start (default: now) to now and premake more, and from then on maintain_partitions() does. every: ''1 month'', ''15 minutes'', for ids a number; retain: the same, NULL keeps all; on_expire: detach, drop or archive:SCHEMA; timezone: whose days and months the partitions hold; start: a time by that clock, or an id; encoding: epoch_s, epoch_ms or uuidv7. Called again it changes the set. Returns the names of the partitions it made; all or nothing. Partitions that are there stay, when they are not in the way. Errors: 42809, 42804 a table or key that cannot be kept, 22023 what makes no sense, 42P07 something is in the way, 54000 too many, 55P03 in use, 42501 not the owner''s rights. Writes pattyly.partition_sets.';
+'Has the partitions of a table kept: makes those from start (default: now) to now and premake more, and from then on maintain_partitions() does. every: ''1 month'', ''15 minutes'', for ids a number; retain: the same, NULL keeps all; on_expire: detach, drop or archive:SCHEMA; timezone: whose days and months the partitions hold; start: a time by that clock, or an id; encoding: epoch_s, epoch_ms or uuidv7. Called again it changes the set. Returns the names of the partitions it made; all or nothing. Partitions that are there stay, when they are not in the way, and get row security when the table has it. Errors: 42809, 42804 a table or key that cannot be kept, 22023 what makes no sense, 42P07 something is in the way, 54000 too many, 55P03 in use, 42501 not the owner''s rights. Writes pattyly.partition_sets.';
 
 CREATE FUNCTION pattyly.forget_partitions(parent regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -127,8 +124,6 @@ END
 $$;
 COMMENT ON FUNCTION pattyly.forget_partitions(regclass) IS
 'Has the partitions of a table kept no more; they stay as they are. Errors: 42704 no set. Writes pattyly.partition_sets.';
-
-REVOKE ALL ON PROCEDURE pattyly.maintain_partitions(regclass, boolean) FROM PUBLIC;
 
 ---- Who may ----
 

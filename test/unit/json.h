@@ -1,7 +1,8 @@
 /*
  * json.h
- *		Reads the JSON of test/vectors: enough for integers, short strings, arrays
- *		and objects, and no more.  A file that does not fit ends the test.
+ *		Reads the JSON of test/vectors: enough for integers, booleans (as 0 and
+ *		1), short strings, arrays and objects, and no more.  A file that does not
+ *		fit ends the test.
  */
 #ifndef TEST_UNIT_JSON_H
 #define TEST_UNIT_JSON_H
@@ -147,6 +148,12 @@ json_value(void)
 	}
 	else if (strncmp(json_at, "null", 4) == 0)
 		json_at += 4;
+	else if (strncmp(json_at, "true", 4) == 0 || strncmp(json_at, "false", 5) == 0)
+	{
+		value->kind = JSON_NUMBER;
+		value->number = c == 't';
+		json_at += c == 't' ? 4 : 5;
+	}
 	else
 		json_number(value);
 	return value;

@@ -1,0 +1,430 @@
+/*
+ * crew.c
+ *		See crew.h.
+ *
+ * Locking: one LWLock guards all of it; exclusive for any change.  It is held
+ * for a few stores, never across a wait or anything that can raise an error.
+ * Processes are noted by their numbers and found in the process array.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "core/compat.h"
+#include "jobs/crew.h"
+#include "jobs/jobs.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/procarray.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#define TRANCHE "pattyly_jobs"
+
+typedef struct CrewDatabase
+{
+	Oid			database;
+	int			scheduler_pid;	/* 0: none */
+	int			holder_pid;		/* wants no scheduler there; 0: nobody */
+	bool		absent;			/* the extension was not there when last looked */
+} CrewDatabase;
+
+typedef struct Crew
+{
+	int			launcher_pid;
+	CrewDatabase databases[CREW_DATABASES];
+	CrewRun		runs[FLEXIBLE_ARRAY_MEMBER];
+} Crew;
+
+static Crew *crew;
+static LWLock *crew_lock;
+static shmem_request_hook_type previous_request_hook;
+static shmem_startup_hook_type previous_startup_hook;
+
+/* What this process is, for the way out. */
+static bool is_launcher;
+static bool is_scheduler;
+static bool holds;
+static int	my_place = -1;
+
+static bool wake_wanted;
+
+static Size
+crew_bytes(void)
+{
+	return add_size(offsetof(Crew, runs), mul_size(jobs_max_running, sizeof(CrewRun)));
+}
+
+static void
+request_memory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(crew_bytes());
+	RequestNamedLWLockTranche(TRANCHE, 1);
+}
+
+static void
+attach_memory(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	crew = ShmemInitStruct("pattyly jobs", crew_bytes(), &found);
+	if (!found)
+		memset(crew, 0, crew_bytes());
+	crew_lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+	LWLockRelease(AddinShmemInitLock);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	if (wake_wanted && event == XACT_EVENT_COMMIT)
+		crew_wake(MyDatabaseId);
+	wake_wanted = false;
+}
+
+void
+crew_init(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = attach_memory;
+	RegisterXactCallback(at_transaction_end, NULL);
+}
+
+int
+crew_size(void)
+{
+	return jobs_max_running;
+}
+
+/* ---- processes ---- */
+
+static bool
+is_alive(int pid)
+{
+	return pid != 0 && BackendPidGetProc(pid) != NULL;
+}
+
+static void
+wake_process(int pid)
+{
+	PGPROC	   *proc = pid != 0 ? BackendPidGetProc(pid) : NULL;
+
+	if (proc != NULL)
+		SetLatch(&proc->procLatch);
+}
+
+/* The lock is held.  NULL: no place is left. */
+static CrewDatabase *
+find_database(Oid database)
+{
+	CrewDatabase *unused = NULL;
+
+	for (int i = 0; i < CREW_DATABASES; i++)
+	{
+		CrewDatabase *one = &crew->databases[i];
+
+		if (one->database == database)
+			return one;
+		if (unused == NULL && one->scheduler_pid == 0 && !is_alive(one->holder_pid))
+			unused = one;
+	}
+	if (unused != NULL)
+		*unused = (CrewDatabase) {.database = database};
+	return unused;
+}
+
+static void
+leave(int code, Datum arg)
+{
+	int			launcher_pid;
+	Oid			database = InvalidOid;
+
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	if (is_launcher)
+		crew->launcher_pid = 0;
+	launcher_pid = crew->launcher_pid;
+	for (int i = 0; i < CREW_DATABASES; i++)
+	{
+		if (is_scheduler && crew->databases[i].scheduler_pid == MyProcPid)
+			crew->databases[i].scheduler_pid = 0;
+		if (holds && crew->databases[i].holder_pid == MyProcPid)
+			crew->databases[i].holder_pid = 0;
+	}
+	if (my_place >= 0)
+	{
+		crew->runs[my_place].state = CREW_ENDED;
+		database = crew->runs[my_place].database;
+	}
+	LWLockRelease(crew_lock);
+	if (is_scheduler || holds)
+		wake_process(launcher_pid);
+	if (OidIsValid(database))
+		crew_wake(database);
+	is_launcher = is_scheduler = holds = false;
+	my_place = -1;
+}
+
+/* Once per process, because there is room for few callbacks. */
+static void
+leave_at_exit(void)
+{
+	static bool registered;
+
+	if (!registered)
+		before_shmem_exit(leave, (Datum) 0);
+	registered = true;
+}
+
+void
+crew_enter_launcher(void)
+{
+	leave_at_exit();
+	is_launcher = true;
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	crew->launcher_pid = MyProcPid;
+	LWLockRelease(crew_lock);
+}
+
+bool
+crew_enter_scheduler(void)
+{
+	CrewDatabase *mine;
+
+	leave_at_exit();
+	is_scheduler = true;
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	mine = find_database(MyDatabaseId);
+	if (mine == NULL || mine->scheduler_pid != 0 || is_alive(mine->holder_pid))
+		is_scheduler = false;
+	else
+		mine->scheduler_pid = MyProcPid;
+	LWLockRelease(crew_lock);
+	return is_scheduler;
+}
+
+/* What is noted of a database; all zero when nothing is. */
+static CrewDatabase
+look_up(Oid database)
+{
+	CrewDatabase found = {0};
+
+	if (crew == NULL)
+		return found;
+	LWLockAcquire(crew_lock, LW_SHARED);
+	for (int i = 0; i < CREW_DATABASES; i++)
+		if (crew->databases[i].database == database)
+			found = crew->databases[i];
+	LWLockRelease(crew_lock);
+	return found;
+}
+
+bool
+crew_has_scheduler(Oid database)
+{
+	return look_up(database).scheduler_pid != 0;
+}
+
+bool
+crew_is_absent(Oid database)
+{
+	return look_up(database).absent;
+}
+
+bool
+crew_is_held(Oid database)
+{
+	return is_alive(look_up(database).holder_pid);
+}
+
+void
+crew_note_absence(Oid database, bool absent)
+{
+	CrewDatabase *one;
+
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	one = find_database(database);
+	if (one != NULL)
+		one->absent = absent;
+	LWLockRelease(crew_lock);
+}
+
+void
+crew_hold(Oid database)
+{
+	CrewDatabase *one;
+	int			pid = 0;
+
+	leave_at_exit();
+	holds = true;
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	one = find_database(database);
+	if (one != NULL)
+	{
+		one->holder_pid = MyProcPid;
+		pid = one->scheduler_pid;
+	}
+	LWLockRelease(crew_lock);
+	wake_process(pid);
+}
+
+void
+crew_let_go(void)
+{
+	int			launcher_pid;
+
+	if (!holds)
+		return;
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < CREW_DATABASES; i++)
+		if (crew->databases[i].holder_pid == MyProcPid)
+			crew->databases[i].holder_pid = 0;
+	launcher_pid = crew->launcher_pid;
+	LWLockRelease(crew_lock);
+	holds = false;
+	wake_process(launcher_pid);
+}
+
+/* The scheduler knows what it did, and learns of a worker's end anyway. */
+void
+crew_wake_at_commit(void)
+{
+	wake_wanted = crew != NULL && !is_scheduler && my_place < 0;
+}
+
+void
+crew_wake(Oid database)
+{
+	int			pid = 0;
+
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < CREW_DATABASES; i++)
+		if (crew->databases[i].database == database)
+		{
+			crew->databases[i].absent = false;
+			pid = crew->databases[i].scheduler_pid;
+		}
+	if (pid == 0)
+		pid = crew->launcher_pid;
+	LWLockRelease(crew_lock);
+	wake_process(pid);
+}
+
+/* ---- runs ---- */
+
+int
+crew_give(int64 run_id, int64 job_id, Oid role)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			place = -1;
+
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < jobs_max_running && place < 0; i++)
+		if (crew->runs[i].state == CREW_FREE)
+			place = i;
+	if (place >= 0)
+		crew->runs[place] = (CrewRun) {.state = CREW_GIVEN, .run_id = run_id, .job_id = job_id,
+			.database = MyDatabaseId, .role = role, .given_at = now};
+	LWLockRelease(crew_lock);
+	return place;
+}
+
+/* A place whose worker is at work stays as it is. */
+void
+crew_free(int place, int64 run_id)
+{
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	if (crew->runs[place].run_id == run_id && crew->runs[place].state != CREW_TAKEN)
+		crew->runs[place].state = CREW_FREE;
+	LWLockRelease(crew_lock);
+}
+
+bool
+crew_take(int place, int64 run_id, CrewRun *run)
+{
+	bool		mine;
+
+	leave_at_exit();
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	mine = place >= 0 && place < jobs_max_running &&
+		crew->runs[place].state == CREW_GIVEN && crew->runs[place].run_id == run_id;
+	if (mine)
+	{
+		crew->runs[place].state = CREW_TAKEN;
+		crew->runs[place].pid = MyProcPid;
+		*run = crew->runs[place];
+		my_place = place;
+	}
+	LWLockRelease(crew_lock);
+	return mine;
+}
+
+/* Without the lock, because a dying process may say it anywhere; nobody reads it before the place has ended. */
+void
+crew_say_why(int place, const char *sqlstate, const char *message)
+{
+	strlcpy(crew->runs[place].sqlstate, sqlstate, sizeof(crew->runs[place].sqlstate));
+	strlcpy(crew->runs[place].message, message, sizeof(crew->runs[place].message));
+}
+
+bool
+crew_was_canceled(int place)
+{
+	bool		canceled;
+
+	LWLockAcquire(crew_lock, LW_SHARED);
+	canceled = crew->runs[place].cancel;
+	LWLockRelease(crew_lock);
+	return canceled;
+}
+
+int
+crew_list(CrewRun *runs, int *places)
+{
+	int			n = 0;
+
+	LWLockAcquire(crew_lock, LW_SHARED);
+	for (int i = 0; i < jobs_max_running; i++)
+		if (crew->runs[i].state != CREW_FREE && crew->runs[i].database == MyDatabaseId)
+		{
+			places[n] = i;
+			runs[n++] = crew->runs[i];
+		}
+	LWLockRelease(crew_lock);
+	return n;
+}
+
+/* The lock keeps the worker from leaving, so that no other process has its number when the signal arrives. */
+int
+crew_cancel(int64 job_id)
+{
+	int			n = 0;
+
+	if (crew == NULL)
+		return 0;
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < jobs_max_running; i++)
+	{
+		CrewRun    *run = &crew->runs[i];
+
+		if (run->job_id != job_id || run->database != MyDatabaseId || run->cancel ||
+			(run->state != CREW_GIVEN && run->state != CREW_TAKEN))
+			continue;
+		run->cancel = true;
+		if (run->state == CREW_TAKEN)
+			kill(run->pid, SIGINT);
+		n++;
+	}
+	LWLockRelease(crew_lock);
+	return n;
+}

@@ -1,0 +1,223 @@
+/*
+ * runs.c
+ *		See runs.h.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/pg_prng.h"
+#include "core/clock.h"
+#include "core/compat.h"
+#include "core/ownspi.h"
+#include "jobs/capture.h"
+#include "jobs/jobs.h"
+#include "jobs/retry.h"
+#include "jobs/runs.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define KEPT_PER_JOB 1000
+
+#define LOST_FREE		3
+#define LOST_MAX		12
+#define LOST_PAUSE_US	(5 * USECS_PER_MINUTE)
+
+static TimestampTz
+time_now(void)
+{
+	return clock_to_timestamp(clock_now_us());
+}
+
+/*
+ * A job that takes the server down with it must not do so every minute: after
+ * some runs in a row that were lost, the next one waits.
+ */
+int64
+run_pause_us(int64 job_id)
+{
+	OwnArgs		args = {0};
+	int			lost;
+
+	own_arg_bigint(&args, job_id);
+	(void) own_spi_run("SELECT pg_catalog.count(*) FROM pattyly.job_runs"
+					   " WHERE job_id = $1 AND state = 'lost'"
+					   "   AND id > COALESCE((SELECT pg_catalog.max(id) FROM pattyly.job_runs"
+					   "                      WHERE job_id = $1 AND finished_at IS NOT NULL"
+					   "                        AND state NOT IN ('lost', 'skipped')), 0)", &args);
+	lost = (int) own_bigint(0, 1);
+	return lost < LOST_FREE ? 0 : Min(lost - LOST_FREE + 1, LOST_MAX) * LOST_PAUSE_US;
+}
+
+int64
+run_create(int64 job_id, TimestampTz scheduled_at, const char *state, const char *error,
+		   const char *sqlstate)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, job_id);
+	own_arg_text(&args, state);
+	own_arg_time(&args, scheduled_at);
+	own_arg_time(&args, time_now());
+	own_arg_text(&args, error);
+	own_arg_text(&args, sqlstate);
+	if (own_spi_run("INSERT INTO pattyly.job_runs (job_id, job_name, owner_id, state, scheduled_at,"
+					"       start_after, finished_at, error, sqlstate)"
+					" SELECT id, name, owner_id, $2, $3, $4,"
+					"        CASE WHEN $2 <> 'starting' THEN $4 END, $5, $6"
+					" FROM pattyly.jobs WHERE id = $1 RETURNING id", &args) != 1)
+		return 0;
+	return own_bigint(0, 1);
+}
+
+bool
+run_begin(int64 run_id)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, run_id);
+	own_arg_time(&args, time_now());
+	own_arg(&args, INT4OID, Int32GetDatum(MyProcPid), false);
+	return own_spi_run("UPDATE pattyly.job_runs SET state = 'running', started_at = $2, pid = $3"
+					   " WHERE id = $1 AND state IN ('starting', 'no_slot')", &args) == 1;
+}
+
+void
+run_note_no_slot(int64 run_id)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, run_id);
+	(void) own_spi_run("UPDATE pattyly.job_runs SET state = 'no_slot'"
+					   " WHERE id = $1 AND state = 'starting'", &args);
+}
+
+void
+run_put_off(int64 run_id, int64 pause_us)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, run_id);
+	own_arg_time(&args, time_now() + pause_us);
+	(void) own_spi_run("UPDATE pattyly.job_runs SET start_after = $2 WHERE id = $1", &args);
+}
+
+/* ---- the end of a run ---- */
+
+static void
+add_warnings(OwnArgs *args, bool wanted)
+{
+	Datum		texts[CAPTURE_MAX + 1];
+	int			n = Min(capture_count(), CAPTURE_MAX);
+
+	for (int i = 0; i < n; i++)
+		texts[i] = CStringGetTextDatum(capture_text(i));
+	if (n < capture_count())
+		texts[n++] = CStringGetTextDatum(psprintf("and %d more", capture_count() - CAPTURE_MAX));
+	wanted = wanted && n > 0;
+	own_arg(args, TEXTARRAYOID,
+			wanted ? PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT)) : (Datum) 0,
+			!wanted);
+}
+
+static bool
+set_outcome(int64 run_id, const RunOutcome *outcome)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, run_id);
+	own_arg_text(&args, outcome->state);
+	own_arg_time(&args, time_now());
+	own_arg_text(&args, outcome->tags);
+	own_arg_text(&args, outcome->error);
+	own_arg_text(&args, outcome->sqlstate);
+	add_warnings(&args, outcome->with_warnings);
+	return own_spi_run("UPDATE pattyly.job_runs SET state = $2, finished_at = $3, command_tag = $4,"
+					   "       error = $5, sqlstate = $6, warnings = $7"
+					   " WHERE id = $1 AND finished_at IS NULL", &args) == 1;
+}
+
+/* The payload of NOTIFY is limited to 8000 bytes; a long error is cut. */
+static void
+notify(int64 run_id)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, run_id);
+	(void) own_spi_run("SELECT pg_catalog.pg_notify('pattyly_jobs', pg_catalog.json_build_object("
+					   "        'run_id', id, 'job', pg_catalog.left(job_name, 200), 'state', state,"
+					   "        'scheduled_at', scheduled_at, 'attempt', attempt,"
+					   "        'error', pg_catalog.left(error, 500), 'sqlstate', sqlstate)::text)"
+					   " FROM pattyly.job_runs WHERE id = $1", &args);
+}
+
+/* A later attempt, when the job has one left.  A run of a job that is gone is not tried again. */
+static bool
+retry(int64 run_id)
+{
+	OwnArgs		args = {0};
+	int64		delay_us;
+	double		chance;
+
+	own_arg_bigint(&args, run_id);
+	if (own_spi_run("SELECT r.attempt::bigint,"
+					"       (EXTRACT(epoch FROM j.retry_delay) * 1000000)::bigint"
+					" FROM pattyly.job_runs AS r JOIN pattyly.jobs AS j ON j.id = r.job_id"
+					" WHERE r.id = $1 AND r.attempt <= j.max_retries", &args) != 1)
+		return false;
+	chance = pg_prng_double(&pg_global_prng_state);
+	delay_us = retry_delay_us(own_bigint(0, 2), (int) own_bigint(0, 1), chance);
+	own_arg_time(&args, time_now() + delay_us);
+	return own_spi_run("INSERT INTO pattyly.job_runs (job_id, job_name, owner_id, state, scheduled_at,"
+					   "       start_after, attempt)"
+					   " SELECT job_id, job_name, owner_id, 'starting', scheduled_at, $2, attempt + 1"
+					   " FROM pattyly.job_runs WHERE id = $1", &args) == 1;
+}
+
+static bool
+is_failure(const char *state)
+{
+	return strcmp(state, "failed") == 0 || strcmp(state, "timed_out") == 0 ||
+		strcmp(state, "lost") == 0;
+}
+
+void
+run_end(int64 run_id, const RunOutcome *outcome)
+{
+	if (set_outcome(run_id, outcome) && is_failure(outcome->state) && !retry(run_id))
+		notify(run_id);
+}
+
+int
+run_end_waiting(int64 job_id, bool retries_only, const char *state, const char *error)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, job_id);
+	own_arg_text(&args, state);
+	own_arg_time(&args, time_now());
+	own_arg_text(&args, error);
+	own_arg(&args, BOOLOID, BoolGetDatum(retries_only), false);
+	return (int) own_spi_run("UPDATE pattyly.job_runs SET state = $2, finished_at = $3, error = $4"
+							 " WHERE job_id = $1 AND state IN ('starting', 'no_slot')"
+							 "       AND (NOT $5 OR (attempt > 1 AND start_after > $3))", &args);
+}
+
+int
+run_prune(int most)
+{
+	OwnArgs		args = {0};
+	int			n;
+
+	own_arg_time(&args, time_now() - jobs_history_days * USECS_PER_DAY);
+	own_arg_bigint(&args, most);
+	n = (int) own_spi_run("DELETE FROM pattyly.job_runs WHERE id IN"
+						  " (SELECT id FROM pattyly.job_runs WHERE finished_at < $1 LIMIT $2)", &args);
+	own_arg_bigint(&args, KEPT_PER_JOB);
+	return n + (int) own_spi_run("DELETE FROM pattyly.job_runs WHERE id IN"
+								 " (SELECT o.id FROM (SELECT DISTINCT job_id FROM pattyly.job_runs) AS j"
+								 "  CROSS JOIN LATERAL (SELECT id FROM pattyly.job_runs AS r"
+								 "    WHERE r.job_id = j.job_id ORDER BY id DESC OFFSET $3) AS o LIMIT $2)"
+								 " AND finished_at IS NOT NULL AND $1 IS NOT NULL", &args);
+}
