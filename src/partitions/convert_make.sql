@@ -102,24 +102,19 @@ CREATE FUNCTION pattyly.convert_make_partitions(c pattyly.conversions, s pattyly
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    names name[];
-    from_values text[];
-    to_values text[];
-    child regclass;
-    rest text := format('%I.%I', c.schema_name, pattyly.partition_name(c.table_name, '_default'));
-    storage text := pattyly.convert_storage_options(c.target);
+    rest_name CONSTANT name := pattyly.partition_name(c.table_name, '_default');
+    rest CONSTANT text := format('%I.%I', c.schema_name, rest_name);
+    storage CONSTANT text := 'ALTER TABLE %I.%I SET (' || replace(pattyly.convert_storage_options(c.target), '%', '%%') || ')';
 BEGIN
-    SELECT array_agg(p.name), array_agg(p.from_value), array_agg(p.to_value) INTO names, from_values, to_values
+    PERFORM pattyly.check_convert_name(c, rest_name);
+    PERFORM pattyly.make_partition(c.copy, p.name, p.from_value, p.to_value, 
+                                   array_remove(ARRAY[format(storage, c.schema_name, p.name)], NULL))
     FROM pattyly.convert_partitions(c, s) AS p;
-    PERFORM pattyly.check_convert_name(c, pattyly.partition_name(c.table_name, '_default'));
-    PERFORM pattyly.make_partitions(c.copy, names, from_values, to_values);
     PERFORM pattyly.convert_run(c.target, format('CREATE TABLE %s PARTITION OF %s DEFAULT', rest, pattyly.convert_name(c.copy)));
     PERFORM pattyly.convert_no_privileges(rest::regclass);
     PERFORM pattyly.convert_run(c.target, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', rest));
     IF storage IS NOT NULL THEN
-        FOR child IN SELECT k.id FROM pattyly.partition_children(c.copy) AS k LOOP
-            PERFORM pattyly.convert_run(c.target, format('ALTER TABLE %s SET (%s)', pattyly.convert_name(child), storage));
-        END LOOP;
+        PERFORM pattyly.convert_run(c.target, format(storage, c.schema_name, rest_name));
     END IF;
 END
 $$;

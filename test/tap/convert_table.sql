@@ -2,7 +2,7 @@
 --
 -- By the role postgres as Supabase has it: no superuser, owner of the extension and of the tables. The procedure commits,
 -- so nothing of this is undone. test/t/convert_table.pl has the writers and the crashes.
-SELECT plan(140);
+SELECT plan(141);
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP EXTENSION pattyly;
@@ -386,6 +386,8 @@ SELECT is_empty('(TABLE half_before EXCEPT ALL TABLE app.half) UNION ALL (TABLE 
 SELECT is((SELECT count(*) FROM pg_policies WHERE tablename = 'half'), 2::bigint, 'and a policy that was made meanwhile');
 SELECT ok(has_table_privilege('tests_reporter', 'app.half', 'SELECT'), 'and a grant');
 SELECT is((SELECT string_agg(id::text, ',') FROM app.half_default), '20002', 'what had no partition is in the default one');
+CALL pattyly.drain_default('app.half');
+SELECT is((SELECT tableoid::regclass::text FROM app.half WHERE id = 20002), 'app.half_2044_02', 'from where drain_default() gets it');
 
 ---- Given up ----
 
