@@ -16,7 +16,7 @@ CREATE TABLE pattyly.conversions (
     copy        regclass NOT NULL UNIQUE,
     schema_name name NOT NULL,
     table_name  name NOT NULL,
-    phase       text NOT NULL CHECK (phase IN ('prepared', 'rehearsed', 'copying', 'copied', 'waiting', 'swapped')),
+    phase       text NOT NULL CHECK (phase IN ('prepared', 'rehearsed', 'copying', 'copied', 'waiting', 'swapped', 'secured')),
     control     name NOT NULL,
     every       text NOT NULL,
     premake     integer NOT NULL,
@@ -46,7 +46,7 @@ COMMENT ON COLUMN pattyly.conversions.copy IS 'The partitioned table; until the 
 COMMENT ON COLUMN pattyly.conversions.schema_name IS 'The schema of both.';
 COMMENT ON COLUMN pattyly.conversions.table_name IS 'The name that the swap passes on.';
 COMMENT ON COLUMN pattyly.conversions.phase IS
-'prepared: the copy is made; rehearsed: the swap was tried on it; copying: writers write to it as well, and it is being filled; copied: it holds every row; waiting: for those whose snapshot is older than that; swapped: it has taken the table''s place.';
+'prepared: the copy is made; rehearsed: the swap was tried on it; copying: writers write to it as well, and it is being filled; copied: it holds every row; waiting: for those whose snapshot is older than that; swapped: it has taken the table''s place; secured: and its partitions have their privileges.';
 COMMENT ON COLUMN pattyly.conversions.control IS 'As convert_table() was called; so are every, premake, retain, on_expire, timezone, start and encoding.';
 COMMENT ON COLUMN pattyly.conversions.shape IS 'Columns, indexes and constraints of the table when the copy was made: the swap wants them unchanged.';
 COMMENT ON COLUMN pattyly.conversions.copy_names IS 'What the indexes of the copy are called until the swap, by the names of the table''s.';

@@ -145,10 +145,14 @@ BEGIN
     FOR statement IN SELECT s FROM pattyly.convert_column_statements(target, name) AS s LOOP
         PERFORM pattyly.convert_run(target, statement.s);
     END LOOP;
-    -- Its partitions are made after it; the owner, who fills it, is not held up.
-    IF (SELECT c.relrowsecurity FROM pg_class AS c WHERE c.oid = target) THEN
-        PERFORM pattyly.convert_run(target, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', name));
-    END IF;
+    -- Its partitions are made after it. Whoever fills it goes past that.
+    FOR statement IN
+        SELECT format('ALTER TABLE %s %s ROW LEVEL SECURITY', name, f.what) AS s
+        FROM pg_class AS c, LATERAL (SELECT 'ENABLE' WHERE c.relrowsecurity UNION ALL SELECT 'FORCE' WHERE c.relforcerowsecurity) AS f(what)
+        WHERE c.oid = target
+    LOOP
+        PERFORM pattyly.convert_run(target, statement.s);
+    END LOOP;
     RETURN name;
 END
 $$;

@@ -39,6 +39,10 @@ BEGIN
         RETURN failure;
     END IF;
     UPDATE pattyly.conversions AS u SET swap_ms = took WHERE u.target = c.target;
+    IF took > 700 THEN
+        RAISE WARNING 'the swap will hold up others for about % ms', took
+            USING HINT = format('It takes longer the more partitions there are. If that is too long, have SELECT pattyly.cancel_conversion(%L) and take wider ones.', c.target);
+    END IF;
     RETURN pattyly.convert_phase(c.target, 'rehearsed');
 END
 $$;
@@ -131,28 +135,6 @@ END
 $$;
 COMMENT ON FUNCTION pattyly.convert_lock(pattyly.conversions) IS 'For convert_table(): locks the tables that the swap changes. Errors: 55P03.';
 
--- What partitions get of their parent when they are made, these get now that it has it.
-CREATE FUNCTION pattyly.convert_secure_partitions(copy regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    parent pg_class := (SELECT c FROM pg_class AS c WHERE c.oid = copy);
-    child record;
-BEGIN
-    FOR child IN
-        SELECT pattyly.convert_name(c.oid) AS name, c.relrowsecurity, c.relforcerowsecurity
-        FROM pattyly.partition_children(copy) AS k JOIN pg_class AS c ON c.oid = k.id
-    LOOP
-        PERFORM pattyly.run_as_owner(copy, ARRAY(SELECT g FROM pattyly.partition_grants(copy, child.name) AS g)
-            || ARRAY(SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', child.name) WHERE parent.relrowsecurity AND NOT child.relrowsecurity)
-            || ARRAY(SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', child.name) WHERE parent.relforcerowsecurity AND NOT child.relforcerowsecurity));
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION pattyly.convert_secure_partitions(regclass) IS
-'For convert_table(): gives the partitions what their parent has of privileges and row security, as when they are made after it. Writes the catalogs.';
-
 -- Nobody writes to the copy now. What writers put where no partition was made for it has to stay in the default one.
 CREATE FUNCTION pattyly.convert_settle_rest(c pattyly.conversions) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -184,7 +166,6 @@ BEGIN
     FOREACH statement IN ARRAY statements LOOP
         EXECUTE statement;
     END LOOP;
-    PERFORM pattyly.convert_secure_partitions(c.copy);
     INSERT INTO pattyly.partition_sets AS s SELECT (pattyly.convert_set(c)).*;
 END
 $$;
@@ -213,6 +194,30 @@ COMMENT ON FUNCTION pattyly.convert_swap(pattyly.conversions) IS
 
 ---- 7: what is left ----
 
+-- What partitions get of their parent when they are made, these get now that it has it: until now they were for the
+-- owner alone. Row security they have already, unless it was turned on meanwhile.
+CREATE FUNCTION pattyly.convert_secure(c pattyly.conversions) RETURNS pattyly.convert_step
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp SET jit = off SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    parent pg_class := (SELECT p FROM pg_class AS p WHERE p.oid = c.copy);
+    child record;
+BEGIN
+    FOR child IN
+        SELECT pattyly.convert_name(k.oid) AS name, k.relrowsecurity, k.relforcerowsecurity
+        FROM pattyly.partition_children(c.copy) AS p JOIN pg_class AS k ON k.oid = p.id
+    LOOP
+        PERFORM pattyly.run_as_owner(c.copy, ARRAY(SELECT g FROM pattyly.partition_grants(c.copy, child.name) AS g)
+            || ARRAY(SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', child.name) WHERE parent.relrowsecurity AND NOT child.relrowsecurity)
+            || ARRAY(SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', child.name) WHERE parent.relforcerowsecurity AND NOT child.relforcerowsecurity));
+    END LOOP;
+    RETURN pattyly.convert_phase(c.target, 'secured');
+END
+$$;
+COMMENT ON FUNCTION pattyly.convert_secure(pattyly.conversions) IS
+'For convert_table(), step 7: gives the partitions what their parent has of privileges and row security, as when they are made after it. Writes the catalogs and pattyly.conversions.';
+
 CREATE FUNCTION pattyly.convert_check_next(c pattyly.conversions) RETURNS pattyly.convert_step
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
@@ -226,7 +231,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_check_next(pattyly.conversions) IS
-'For convert_table(), step 7: checks a foreign key that refers to the table. Writes the catalogs and pattyly.conversions.';
+'For convert_table(), step 8: checks a foreign key that refers to the table. Writes the catalogs and pattyly.conversions.';
 
 CREATE FUNCTION pattyly.convert_finish(c pattyly.conversions) RETURNS pattyly.convert_step
     LANGUAGE plpgsql VOLATILE
@@ -255,7 +260,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_finish(pattyly.conversions) IS
-'For convert_table(), step 8: drops the old table, unless something depends on it since. Writes the catalogs and pattyly.conversions.';
+'For convert_table(), step 9: drops the old table, unless something depends on it since. Writes the catalogs and pattyly.conversions.';
 
 ---- Giving up ----
 
@@ -295,7 +300,7 @@ BEGIN
         PERFORM pattyly.convert_refuse(
             format('a conversion of %I.%I with other arguments is under way', c.schema_name, c.table_name),
             format('Call it as before (SELECT * FROM pattyly.conversions)%s.',
-                   CASE WHEN c.phase <> 'swapped' THEN
+                   CASE WHEN c.phase NOT IN ('swapped', 'secured') THEN
                        format(', or give that one up: SELECT pattyly.cancel_conversion(%L)', c.target) END),
             'object_in_use');
     END IF;
@@ -327,7 +332,8 @@ BEGIN
         WHEN 'copying' THEN pattyly.convert_copy(c, path)
         WHEN 'copied' THEN pattyly.convert_analyze(c)
         WHEN 'waiting' THEN pattyly.convert_swap(c)
-        WHEN 'swapped' THEN CASE WHEN cardinality(c.unchecked) > 0 THEN pattyly.convert_check_next(c) ELSE pattyly.convert_finish(c) END
+        WHEN 'swapped' THEN pattyly.convert_secure(c)
+        WHEN 'secured' THEN CASE WHEN cardinality(c.unchecked) > 0 THEN pattyly.convert_check_next(c) ELSE pattyly.convert_finish(c) END
     END;
 EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     -- What stood in the way of a large batch may not be in that of a small one.
@@ -344,10 +350,10 @@ REVOKE ALL ON FUNCTION
     pattyly.convert_analyze(pattyly.conversions),
     pattyly.convert_calm(regclass),
     pattyly.convert_lock(pattyly.conversions),
-    pattyly.convert_secure_partitions(regclass),
     pattyly.convert_settle_rest(pattyly.conversions),
     pattyly.convert_swap_names(pattyly.conversions),
     pattyly.convert_swap(pattyly.conversions),
+    pattyly.convert_secure(pattyly.conversions),
     pattyly.convert_check_next(pattyly.conversions),
     pattyly.convert_finish(pattyly.conversions),
     pattyly.convert_discard(pattyly.conversions),
@@ -360,10 +366,10 @@ GRANT EXECUTE ON FUNCTION
     pattyly.convert_analyze(pattyly.conversions),
     pattyly.convert_calm(regclass),
     pattyly.convert_lock(pattyly.conversions),
-    pattyly.convert_secure_partitions(regclass),
     pattyly.convert_settle_rest(pattyly.conversions),
     pattyly.convert_swap_names(pattyly.conversions),
     pattyly.convert_swap(pattyly.conversions),
+    pattyly.convert_secure(pattyly.conversions),
     pattyly.convert_check_next(pattyly.conversions),
     pattyly.convert_finish(pattyly.conversions),
     pattyly.convert_discard(pattyly.conversions),

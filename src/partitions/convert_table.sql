@@ -92,7 +92,7 @@ BEGIN
             'SELECT target FROM pattyly.conversions shows which are.', 'undefined_object');
     END IF;
     PERFORM pattyly.check_partition_owner(c.copy);
-    IF c.phase = 'swapped' THEN
+    IF c.phase IN ('swapped', 'secured') THEN
         PERFORM pattyly.convert_refuse(
             format('table %I.%I is partitioned already', c.schema_name, c.table_name),
             'Call pattyly.convert_table() once more, as before, for what is left to do.', 'object_not_in_prerequisite_state');

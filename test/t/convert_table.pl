@@ -228,7 +228,7 @@ sub write_a_little
 	return $node->safe_psql('postgres', "BEGIN; $sql END;");
 }
 
-my @places = map { ("before_$_", "after_$_") } qw(prepared rehearsed copying batch copied waiting swapped checked finished);
+my @places = map { ("before_$_", "after_$_") } qw(prepared rehearsed copying batch copied waiting swapped secured checked finished);
 
 SKIP:
 {
