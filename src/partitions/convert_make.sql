@@ -67,6 +67,8 @@ DECLARE
     start_pos bigint := CASE WHEN c.start IS NOT NULL THEN pattyly.partition_start(s, key, c.start) END;
     lowest bigint := pattyly.partition_extreme(c.target, c.control, NULL, NULL, false);
     highest bigint := pattyly.partition_extreme(c.target, c.control, NULL, NULL, true);
+    first_pos bigint;
+    made integer := 0;
     r record;
 BEGIN
     now_pos := coalesce(now_pos, highest, start_pos, 0);
@@ -76,15 +78,21 @@ BEGIN
             format('table %s has rows from before %s, where its partitions are to start', c.target, c.start),
             'Start earlier, leave start out, or move these rows away first.', 'check_violation');
     END IF;
-    IF (SELECT count(*) FROM pattyly.partition_ranges(s.every, key, s.encoding, s.timezone, least(lowest, start_pos, now_pos),
-                                                      greatest(highest, now_pos), c.premake, max_made + 1)) > max_made THEN
-        PERFORM pattyly.convert_refuse(
-            format('the rows of table %s would need more than %s partitions', c.target, max_made),
-            format('Look for wild values: SELECT min(%1$I), max(%1$I) FROM %2$s. If there are none, make the partitions wider.',
-                   c.control, c.target), 'program_limit_exceeded');
-    END IF;
-    FOR r IN SELECT * FROM pattyly.partition_ranges(s.every, key, s.encoding, s.timezone, least(lowest, start_pos, now_pos),
-                                                    greatest(highest, now_pos), c.premake, max_made) LOOP
+    -- Ahead of now, and as far as the rows reach.
+    first_pos := least(lowest, start_pos, now_pos);
+    FOR r IN
+        SELECT g.* FROM pattyly.partition_ranges(s.every, key, s.encoding, s.timezone, first_pos, now_pos, c.premake, max_made + 1) AS g
+        UNION
+        SELECT g.* FROM pattyly.partition_ranges(s.every, key, s.encoding, s.timezone, first_pos, greatest(highest, now_pos), 0, max_made + 1) AS g
+        ORDER BY from_pos
+    LOOP
+        made := made + 1;
+        IF made > max_made THEN
+            PERFORM pattyly.convert_refuse(
+                format('the rows of table %s would need more than %s partitions', c.target, max_made),
+                format('Look for wild values: SELECT min(%1$I), max(%1$I) FROM %2$s. If there are none, make the partitions wider.',
+                       c.control, c.target), 'program_limit_exceeded');
+        END IF;
         name := pattyly.partition_name(c.table_name, r.suffix);
         from_value := r.from_value;
         to_value := r.to_value;

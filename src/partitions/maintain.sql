@@ -65,11 +65,11 @@ CREATE FUNCTION pattyly.shut_partition(parent regclass, partition text) RETURNS 
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT count(pattyly.run_as_owner(t.relid, ARRAY(SELECT pattyly.close_partition(parent, t.relid))))
-    FROM pattyly.partition_children(parent) AS k, pg_partition_tree(k.id) AS t JOIN pg_class AS c ON c.oid = t.relid
-    WHERE k.name = partition AND c.relkind IN ('r', 'p') AND NOT c.relrowsecurity
+    FROM pattyly.partition_children(parent) AS k, pg_partition_tree(k.id) AS t
+    WHERE k.name = partition AND pattyly.is_partition_open(parent, t.relid)
 $$;
 COMMENT ON FUNCTION pattyly.shut_partition(regclass, text) IS
-'Keeps API roles out of a partition, and of its own partitions, that somebody has made without row security; returns of how many. Takes ACCESS EXCLUSIVE on them.';
+'Keeps API roles out of a partition, and of its own partitions, that somebody has made without (is_partition_open); returns of how many. Takes ACCESS EXCLUSIVE on them.';
 
 CREATE FUNCTION pattyly.leaving_statements(parent regclass, child oid, on_expire text) RETURNS SETOF text
     LANGUAGE sql STABLE

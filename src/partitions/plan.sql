@@ -151,15 +151,16 @@ BEGIN
         AND NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid AND NOT i.inhdetachpending)
     ORDER BY c.relname;
 
-    RETURN QUERY SELECT 'close', k.name::text, k.from_value, k.to_value, 'the table has row security and the partition, or a part of it, has not',
+    RETURN QUERY SELECT 'close', k.name::text, k.from_value, k.to_value,
+        CASE WHEN p.relrowsecurity THEN 'the table has row security and the partition, or a part of it, has not'
+             ELSE 'API roles have privileges on the partition, or a part of it, that they have not on the table' END,
         NULL, full_name, pattyly.partition_full_name(k.id)
     FROM pattyly.partition_children(s.parent) AS k JOIN pg_class AS c ON c.oid = k.id JOIN pg_class AS p ON p.oid = s.parent
-    WHERE NOT k.pending AND p.relrowsecurity AND (
-        NOT c.relrowsecurity AND c.relkind IN ('r', 'p')
+    WHERE NOT k.pending AND (
+        -- Cheap for those that are as they were made.
+        NOT c.relrowsecurity AND (p.relrowsecurity OR c.relacl IS NOT NULL) AND pattyly.is_partition_open(s.parent, k.id)
         -- It locks what it lists, so it is asked only where there is more than one.
-        OR c.relkind = 'p' AND EXISTS (
-            SELECT FROM pg_partition_tree(k.id) AS t JOIN pg_class AS x ON x.oid = t.relid
-            WHERE NOT x.relrowsecurity AND x.relkind IN ('r', 'p')))
+        OR c.relkind = 'p' AND EXISTS (SELECT FROM pg_partition_tree(k.id) AS t WHERE pattyly.is_partition_open(s.parent, t.relid)))
     ORDER BY k.name;
 
     RETURN QUERY SELECT w.action, w.name::text, w.from_value, w.to_value, w.reason, w.how, full_name, NULL

@@ -144,6 +144,19 @@ SELECT is((SELECT array_agg(action || ' ' || partition) FROM pattyly.partition_p
 CALL pattyly.maintain_partitions('guide');
 SELECT is((SELECT relrowsecurity FROM pg_class WHERE oid = 'guide_2028_1'::regclass) AND NOT has_table_privilege('anon', 'guide_2028_1', 'SELECT'), true, 'and is closed');
 SELECT is((SELECT count(*) FROM pattyly.partition_plan('guide')), 0::bigint, 'then nothing is left to do');
+-- Without row security, grants are all that keeps clients out.
+CREATE TABLE shelf (at date NOT NULL) PARTITION BY RANGE (at);
+GRANT SELECT ON shelf TO anon;
+SELECT pattyly.partition_table('shelf', 'at', '1 year', 0);
+CREATE TABLE shelf_2025 PARTITION OF shelf FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE shelf_2024 PARTITION OF shelf FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+REVOKE ALL ON shelf_2025, shelf_2024 FROM anon, authenticated;
+GRANT SELECT, INSERT ON shelf_2025 TO anon;
+GRANT SELECT ON shelf_2024 TO anon;
+SELECT is((SELECT array_agg(action || ' ' || partition) FROM pattyly.partition_plan('shelf')), '{"close shelf_2025"}', 'more than the table grants is too much, as much is not');
+CALL pattyly.maintain_partitions('shelf');
+SELECT is(has_table_privilege('anon', 'shelf_2025', 'SELECT, INSERT'), false, 'and is taken away');
+SELECT is((SELECT count(*) FROM pattyly.partition_plan('shelf')), 0::bigint, 'once');
 
 ---- Whose rights -----------------------------------------------------------------------------------------------------
 

@@ -164,7 +164,7 @@ export default async function partitions({ exposed }) {
   is(
     there.map(({ name }) => name),
     [
-      ...[1, 0, -1, -2].map((n) => `chats_${year - n}`),
+      ...[1, 0, -1].map((n) => `chats_${year - n}`),
       ...[0, -1].map((n) => `letters_${year - n}`),
       'letters_default',
       'letters_last_year',
