@@ -146,6 +146,7 @@ SELECT is((SELECT relrowsecurity FROM pg_class WHERE oid = 'guide_2028_1'::regcl
 SELECT is((SELECT count(*) FROM pattyly.partition_plan('guide')), 0::bigint, 'then nothing is left to do');
 -- Without row security, grants are all that keeps clients out.
 CREATE TABLE shelf (at date NOT NULL) PARTITION BY RANGE (at);
+REVOKE ALL ON shelf FROM anon, authenticated;
 GRANT SELECT ON shelf TO anon;
 SELECT pattyly.partition_table('shelf', 'at', '1 year', 0);
 CREATE TABLE shelf_2025 PARTITION OF shelf FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');

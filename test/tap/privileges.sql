@@ -26,7 +26,8 @@ SELECT is((SELECT extowner::regrole::text FROM pg_extension WHERE extname = 'pat
 
 ---- What there is, and whose it is -----------------------------------------------------------------------------------
 
--- R: API roles. S: the service role, which has R as well. M: monitoring. A: the owner, who has all but "-".
+-- R: API roles. S: the service role, which has R as well. M: monitoring. A: the owner, who has all but "-". What both have,
+-- but not alike, is listed under m and a.
 CREATE TABLE functions (bundle text, signature text);
 INSERT INTO functions VALUES
 	('R', 'client_ip()'),
@@ -98,6 +99,138 @@ INSERT INTO functions VALUES
 	('A', 'set_limit(text,bigint,interval,text,bigint,interval,text,text)'),
 	('A', 'top_keys(text,integer)'),
 	('A', 'unblock_key(text,text)'),
+	('A', 'begin_leaving(regclass,text)'),
+	('A', 'cancel_conversion(regclass)'),
+	('A', 'cancel_job(text)'),
+	('A', 'check_conversion(pattyly.conversions,boolean)'),
+	('A', 'check_convert(regclass,name)'),
+	('A', 'check_convert_constraints(regclass)'),
+	('A', 'check_convert_control(regclass,name)'),
+	('A', 'check_convert_dependents(regclass)'),
+	('A', 'check_convert_indexes(regclass,name)'),
+	('A', 'check_convert_name(pattyly.conversions,name)'),
+	('A', 'check_convert_options(pattyly.conversions,pattyly.conversions)'),
+	('A', 'check_convert_target(regclass)'),
+	('A', 'check_drain(pattyly.partition_sets)'),
+	('A', 'check_errors()'),
+	('A', 'check_health()'),
+	('A', 'check_partition_owner(regclass)'),
+	('A', 'check_partition_set(pattyly.partition_sets)'),
+	('A', 'close_partition(regclass,oid)'),
+	('A', 'convert_analyze(pattyly.conversions)'),
+	('A', 'convert_attach_statements(pattyly.conversions)'),
+	('A', 'convert_boundary(pattyly.conversions,pattyly.convert_key,boolean)'),
+	('A', 'convert_calm(regclass)'),
+	('A', 'convert_capture(pattyly.conversions)'),
+	('A', 'convert_check_next(pattyly.conversions)'),
+	('A', 'convert_check_statements(regclass)'),
+	('A', 'convert_column_statements(regclass,text)'),
+	('A', 'convert_comment_statements(regclass)'),
+	('A', 'convert_compare(pattyly.convert_key,boolean,integer)'),
+	('A', 'convert_copy(pattyly.conversions,text)'),
+	('A', 'convert_copy_names(regclass)'),
+	('A', 'convert_copy_rows(pattyly.conversions,pattyly.convert_key,text[],text)'),
+	('A', 'convert_depend(regclass,name,regclass)'),
+	('A', 'convert_dependents(regclass)'),
+	('A', 'convert_detach_statements(regclass)'),
+	('A', 'convert_discard(pattyly.conversions)'),
+	('A', 'convert_finish(pattyly.conversions)'),
+	('A', 'convert_foreign_keys(regclass,text)'),
+	('A', 'convert_identities(regclass)'),
+	('A', 'convert_index_columns(oid)'),
+	('A', 'convert_index_statements(regclass,text)'),
+	('A', 'convert_keys(regclass)'),
+	('A', 'convert_lock(pattyly.conversions)'),
+	('A', 'convert_locks(regclass)'),
+	('A', 'convert_make_copy(regclass,name)'),
+	('A', 'convert_make_partitions(pattyly.conversions,pattyly.partition_sets)'),
+	('A', 'convert_mirror()'),
+	('A', 'convert_name(oid)'),
+	('A', 'convert_next_step(regclass,pattyly.conversions,boolean,text)'),
+	('A', 'convert_no_privileges(regclass)'),
+	('A', 'convert_older()'),
+	('A', 'convert_operator(oid,smallint)'),
+	('A', 'convert_options(regclass,name,text,integer,text,text,text,text,text)'),
+	('A', 'convert_others(regclass)'),
+	('A', 'convert_partitions(pattyly.conversions,pattyly.partition_sets)'),
+	('A', 'convert_pause(text,timestamp with time zone,integer)'),
+	('A', 'convert_phase(regclass,text)'),
+	('A', 'convert_policy_statements(regclass)'),
+	('A', 'convert_prepare(regclass,pattyly.conversions)'),
+	('A', 'convert_privileges(regclass,regclass)'),
+	('A', 'convert_publication_statements(regclass)'),
+	('A', 'convert_range(pattyly.convert_key,boolean,boolean)'),
+	('A', 'convert_reached(text)'),
+	('A', 'convert_reader_statements(regclass)'),
+	('A', 'convert_referring_statements(regclass)'),
+	('A', 'convert_refuse(text,text,text,text)'),
+	('A', 'convert_rehearse(pattyly.conversions)'),
+	('A', 'convert_rename_statements(pattyly.conversions)'),
+	('A', 'convert_run(regclass,text,text[],text)'),
+	('A', 'convert_secure(pattyly.conversions)'),
+	('A', 'convert_sequence_statements(regclass)'),
+	('A', 'convert_set(pattyly.conversions)'),
+	('A', 'convert_settle_rest(pattyly.conversions)'),
+	('A', 'convert_shape(regclass)'),
+	('A', 'convert_statistics_statements(regclass)'),
+	('A', 'convert_storage_options(regclass)'),
+	('A', 'convert_swap(pattyly.conversions)'),
+	('A', 'convert_swap_names(pattyly.conversions)'),
+	('A', 'convert_table(regclass,name,text,integer,text,text,text,text,text)'),
+	('A', 'convert_top_level()'),
+	('A', 'convert_trigger_statements(regclass)'),
+	('A', 'convert_widening(regclass,oid,name)'),
+	('A', 'drain_default(regclass,integer)'),
+	('A', 'drain_range(pattyly.partition_sets,regtype,oid,bigint)'),
+	('A', 'drain_some(regclass,integer,bigint)'),
+	('A', 'drain_statements(pattyly.partition_sets,oid,text,text,text)'),
+	('A', 'end_leaving(regclass,text)'),
+	('A', 'expire_partition(regclass,text)'),
+	('A', 'finalize_partition(regclass,text)'),
+	('A', 'forget_partitions(regclass)'),
+	('A', 'is_api_role(oid)'),
+	('M', 'is_job_at_home(bigint,oid)'),
+	('A', 'is_partition_open(regclass,oid)'),
+	('A', 'jobs_now()'),
+	('A', 'leaving_statements(regclass,oid,text)'),
+	('A', 'load_maintenance(text)'),
+	('A', 'lock_partition_set(regclass)'),
+	('A', 'maintain_partitions(regclass,boolean)'),
+	('A', 'maintenance_jobs()'),
+	('A', 'make_partition(regclass,name,text,text,text[])'),
+	('A', 'make_planned_partitions(regclass,text[])'),
+	('A', 'next_runs(text,text,timestamp with time zone,integer)'),
+	('A', 'partition_actions(regclass,timestamp with time zone)'),
+	('A', 'partition_before(text,regtype,text,text,bigint,text)'),
+	('M', 'partition_bound(pg_node_tree)'),
+	('M', 'partition_children(regclass)'),
+	('A', 'partition_extreme(regclass,name,bigint,bigint,boolean)'),
+	('A', 'partition_full_name(oid)'),
+	('A', 'partition_grants(regclass,text)'),
+	('A', 'partition_highest(regclass,name)'),
+	('A', 'partition_id(regclass,text)'),
+	('A', 'partition_key(regclass,name)'),
+	('A', 'partition_name(name,text)'),
+	('A', 'partition_name_use(oid,name)'),
+	('A', 'partition_now()'),
+	('A', 'partition_plan(regclass,timestamp with time zone)'),
+	('A', 'partition_position(text,regtype,text,text,timestamp with time zone)'),
+	('A', 'partition_ranges(text,regtype,text,text,bigint,bigint,integer,integer)'),
+	('A', 'partition_start(pattyly.partition_sets,regtype,text)'),
+	('A', 'partition_statements(regclass,text,text,text,text[])'),
+	('A', 'partition_table(regclass,name,text,integer,text,text,text,text,text)'),
+	('A', 'partition_wanted(pattyly.partition_sets,regtype,bigint,bigint,integer,integer)'),
+	('A', 'pause_job(text)'),
+	('A', 'record_partition_run(regclass,text[])'),
+	('A', 'record_sizes()'),
+	('A', 'resume_job(text)'),
+	('A', 'resume_jobs()'),
+	('A', 'run_as_owner(regclass,text[])'),
+	('A', 'run_job(text)'),
+	('A', 'schedule_job(text,text,text,text,text,text,interval,integer,interval,jsonb,boolean)'),
+	('A', 'shut_partition(regclass,text)'),
+	('A', 'unschedule_job(text)'),
+	('-', 'jobs_changed()'),
 	('-', 'check_relation_row()'),
 	('-', 'has_access_support(internal)'),
 	('-', 'is_owner_support(internal)'),
@@ -107,11 +240,23 @@ INSERT INTO functions VALUES
 	('-', 'config_changed()');
 CREATE TABLE relations (bundle text, name text, rights text);
 INSERT INTO relations VALUES
+	('M', 'job_runs', 'SELECT'),
+	('M', 'job_status', 'SELECT'),
+	('M', 'jobs', 'SELECT'),
 	('M', 'limit_memory', 'SELECT'),
 	('M', 'limit_stats', 'SELECT'),
+	('M', 'partitions', 'SELECT'),
+	('m', 'size_history', 'SELECT'),
+	('a', 'size_history', 'DELETE INSERT SELECT UPDATE'),
 	('A', 'api_bundles', 'SELECT'),
+	('A', 'conversions', 'DELETE INSERT SELECT UPDATE'),
+	('A', 'error_counters', 'DELETE INSERT SELECT UPDATE'),
 	('A', 'ip_list', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
+	('-', 'job_runs_id_seq', ''),
+	('-', 'jobs_id_seq', ''),
+	('A', 'leaving_partitions', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
 	('A', 'limits', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
+	('A', 'partition_sets', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
 	('A', 'relations', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
 	('A', 'routes', 'DELETE INSERT SELECT TRUNCATE UPDATE'),
 	('A', 'routes_id_seq', 'SELECT UPDATE USAGE');
@@ -125,7 +270,7 @@ FROM pg_class AS c WHERE c.relnamespace::regnamespace::text = 'pattyly' AND c.re
 
 SELECT bag_eq('SELECT signature FROM real_functions', 'SELECT signature FROM functions',
 	'every function is listed here; a new one has to be given to somebody');
-SELECT bag_eq('SELECT name FROM real_relations', 'SELECT name FROM relations',
+SELECT bag_eq('SELECT name FROM real_relations', 'SELECT DISTINCT name FROM relations',
 	'and so is every table, view and sequence');
 
 -- What a role can do to each, in the same words.
@@ -165,6 +310,17 @@ INSERT INTO calls VALUES
 	('S', 'SELECT pattyly.refund_limit(''limit'', ''k'')'),
 	('M', 'SELECT * FROM pattyly.limit_memory'),
 	('M', 'SELECT * FROM pattyly.limit_stats'),
+	('M', 'SELECT * FROM pattyly.jobs'),
+	('M', 'SELECT * FROM pattyly.job_runs'),
+	('M', 'SELECT * FROM pattyly.job_status'),
+	('M', 'SELECT * FROM pattyly.partitions'),
+	('A', 'SELECT pattyly.next_runs(''@daily'')'),
+	('A', 'SELECT pattyly.unschedule_job(''no-such'')'),
+	('A', 'SELECT pattyly.resume_jobs()'),
+	('A', 'SELECT * FROM pattyly.partition_sets'),
+	('-', 'INSERT INTO pattyly.jobs (name) VALUES (''mine'')'),
+	('-', 'UPDATE pattyly.jobs SET command = ''SELECT 1'', owner_id = 10'),
+	('-', 'DELETE FROM pattyly.job_runs'),
 	('M', 'SELECT * FROM pattyly.read_limit_memory()'),
 	('M', 'SELECT * FROM pattyly.read_limit_stats()'),
 	('A', 'SELECT pattyly.define_relation(''mine'', ''tests_assignments'', ''who'', ''what'')'),
@@ -261,7 +417,7 @@ $$;
 
 SELECT has_just(who, bundles, 'after CREATE EXTENSION')                                                         -- 24
 FROM (VALUES ('tests_nobody', '[x]'), ('anon', '[x]'), ('authenticated', '[x]'), ('service_role', '[x]'),
-	('tests_monitor', '[M]'), ('tests_owner', '[RSMA]')) AS v(who, bundles);
+	('tests_monitor', '[Mm]'), ('tests_owner', '[RSMAa]')) AS v(who, bundles);
 
 ---- grant_api --------------------------------------------------------------------------------------------------------
 
@@ -286,7 +442,7 @@ RESET ROLE;
 
 SELECT has_just(who, bundles, 'after grant_api()')                                                              -- 24
 FROM (VALUES ('tests_nobody', '[x]'), ('anon', '[R]'), ('authenticated', '[R]'), ('service_role', '[RS]'),
-	('tests_monitor', '[M]'), ('tests_owner', '[RSMA]')) AS v(who, bundles);
+	('tests_monitor', '[Mm]'), ('tests_owner', '[RSMAa]')) AS v(who, bundles);
 
 SET ROLE tests_owner;
 SELECT lives_ok('SELECT pattyly.grant_api()', 'grant_api() again does no harm');
@@ -294,7 +450,7 @@ SELECT lives_ok('SELECT pattyly.revoke_api()', 'revoke_api()');
 RESET ROLE;
 SELECT has_just(who, bundles, 'after revoke_api()')                                                             -- 24
 FROM (VALUES ('tests_nobody', '[x]'), ('anon', '[x]'), ('authenticated', '[x]'), ('service_role', '[x]'),
-	('tests_monitor', '[M]'), ('tests_owner', '[RSMA]')) AS v(who, bundles);
+	('tests_monitor', '[Mm]'), ('tests_owner', '[RSMAa]')) AS v(who, bundles);
 
 -- Other names than Supabase's; names that do not exist; names that want quotes.
 SET ROLE tests_owner;
