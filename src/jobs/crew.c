@@ -10,6 +10,7 @@
 
 #include <signal.h>
 
+#include "commands/extension.h"
 #include "core/compat.h"
 #include "core/transaction.h"
 #include "jobs/crew.h"
@@ -332,19 +333,41 @@ crew_wake(Oid database)
 
 /* ---- runs ---- */
 
+Oid
+crew_extension(void)
+{
+	return get_extension_oid("pattyly", true);
+}
+
+/* The lock is held.  Its database has gone, or has no jobs any more: nobody else will free the place. */
+static bool
+is_abandoned(const CrewRun *run)
+{
+	if (run->state != CREW_ENDED)
+		return false;
+	for (int i = 0; i < CREW_DATABASES; i++)
+		if (crew->databases[i].database == run->database && crew->databases[i].scheduler_pid != 0)
+			return false;
+	return true;
+}
+
 int
 crew_give(int64 run_id, int64 job_id, Oid role)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	Oid			extension = crew_extension();
 	int			place = -1;
 
 	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < jobs_max_running && place < 0; i++)
 		if (crew->runs[i].state == CREW_FREE)
 			place = i;
+	for (int i = 0; i < jobs_max_running && place < 0; i++)
+		if (is_abandoned(&crew->runs[i]))
+			place = i;
 	if (place >= 0)
 		crew->runs[place] = (CrewRun) {.state = CREW_GIVEN, .run_id = run_id, .job_id = job_id,
-			.database = MyDatabaseId, .role = role, .given_at = now};
+			.database = MyDatabaseId, .role = role, .extension = extension, .given_at = now};
 	LWLockRelease(crew_lock);
 	return place;
 }
@@ -436,6 +459,8 @@ crew_list(CrewRun *runs, int *places)
 void
 crew_cancel(int64 job_id)
 {
+	Oid			extension = crew_extension();
+
 	if (crew == NULL)
 		return;
 	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
@@ -443,7 +468,7 @@ crew_cancel(int64 job_id)
 	{
 		CrewRun    *run = &crew->runs[i];
 
-		if (run->job_id != job_id || run->database != MyDatabaseId ||
+		if (run->job_id != job_id || run->database != MyDatabaseId || run->extension != extension ||
 			(run->state != CREW_GIVEN && run->state != CREW_TAKEN))
 			continue;
 		run->cancel = true;

@@ -40,6 +40,7 @@ typedef struct CrewRun
 	int64		job_id;
 	Oid			database;
 	Oid			role;
+	Oid			extension;		/* ids of runs and jobs are those of its tables */
 	int			pid;			/* 0: no worker has come */
 	TimestampTz given_at;		/* the real clock */
 	bool		cancel;			/* cancel_job() or the overlap policy asked for it */
@@ -76,6 +77,9 @@ extern void crew_wake(Oid database);
 extern void crew_keep_books(bool on);
 
 /* ---- runs ---- */
+
+/* The extension as it is installed in this database. */
+extern Oid	crew_extension(void);
 
 /* The number of a place, or -1 when all are in use. */
 extern int	crew_give(int64 run_id, int64 job_id, Oid role);

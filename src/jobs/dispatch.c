@@ -24,6 +24,7 @@
 static BackgroundWorkerHandle **handles;
 static int64 *settled;
 static bool had_room = true;
+static bool all_free = true;
 
 /* ---- the end of a worker ---- */
 
@@ -81,13 +82,23 @@ dispatch_settle(void)
 		settled = MemoryContextAlloc(TopMemoryContext, crew_size() * sizeof(*settled));
 	}
 	memset(settled, 0, crew_size() * sizeof(*settled));
+	all_free = true;
 	n = crew_list(runs, places);
 	for (int i = 0; i < n; i++)
 	{
 		if (runs[i].state != CREW_ENDED &&
 			!(never_came(&runs[i], places[i]) && crew_take_back(places[i], runs[i].run_id)))
 			continue;
-		end_of_worker(&runs[i]);
+		/* What an extension that was dropped had started is nothing to this one. */
+		if (runs[i].extension == crew_extension())
+		{
+			if (!run_is_free(runs[i].run_id))
+			{
+				all_free = false;
+				continue;
+			}
+			end_of_worker(&runs[i]);
+		}
 		settled[places[i]] = runs[i].run_id;
 	}
 }
@@ -104,9 +115,10 @@ dispatch_free(void)
 		}
 }
 
-void
+bool
 dispatch_lost(void)
 {
+	bool		all_settled = true;
 	CrewRun    *runs = palloc(crew_size() * sizeof(CrewRun));
 	int		   *places = palloc(crew_size() * sizeof(int));
 	int			n = crew_list(runs, places);
@@ -121,11 +133,16 @@ dispatch_lost(void)
 		bool		known = false;
 
 		for (int j = 0; j < n; j++)
-			known |= runs[j].run_id == ids[i];
-		if (!known)
+			known |= runs[j].run_id == ids[i] && runs[j].extension == crew_extension();
+		if (known)
+			continue;
+		if (!run_is_free(ids[i]))
+			all_settled = false;
+		else
 			run_end(ids[i], &(RunOutcome) {.state = "lost",
 					.error = "the server stopped or crashed while it ran"});
 	}
+	return all_settled;
 }
 
 void
@@ -201,7 +218,7 @@ is_at_work(int64 job_id)
 	bool		found = false;
 
 	for (int i = 0; i < n; i++)
-		found |= runs[i].job_id == job_id;
+		found |= runs[i].job_id == job_id && runs[i].extension == crew_extension();
 	pfree(runs);
 	pfree(places);
 	return found;
@@ -262,5 +279,5 @@ dispatch_start(TimestampTz now)
 bool
 dispatch_had_room(void)
 {
-	return had_room;
+	return had_room && all_free;
 }

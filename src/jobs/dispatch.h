@@ -14,8 +14,11 @@ extern void dispatch_settle(void);
 /* Frees their places, once that is committed: until then nobody else knows of their end. */
 extern void dispatch_free(void);
 
-/* Runs that nobody works at though the table says so: the server crashed, or another scheduler lost them. */
-extern void dispatch_lost(void);
+/*
+ * Runs that nobody works at though the table says so: the server crashed, or another scheduler lost them.  False when
+ * there may be more: somebody is changing one.
+ */
+extern bool dispatch_lost(void);
 
 /* In a copy of the database, what waited in the original does not run. */
 extern void dispatch_rest(void);
@@ -23,7 +26,7 @@ extern void dispatch_rest(void);
 /* What waits, oldest first.  Their rows must be committed already. */
 extern void dispatch_start(TimestampTz now);
 
-/* False when the last dispatch_start() found no worker for a run, or did not look at all of them: try again soon. */
+/* False when the last rounds found no worker for a run, a run that somebody was changing, or more than they looked at. */
 extern bool dispatch_had_room(void);
 
 #endif							/* JOBS_DISPATCH_H */

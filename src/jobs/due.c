@@ -64,7 +64,8 @@ next_after(const DueJob *job, TimestampTz now)
 	int64		from_us = clock_from_timestamp(now);
 	int64		next_us;
 
-	if (job->parsed.kind == SCHEDULE_EVERY && job->scheduled_at != 0 && job->scheduled_at <= now)
+	if (job->parsed.kind == SCHEDULE_EVERY && job->scheduled_at != 0 && job->scheduled_at <= now &&
+		!TIMESTAMP_NOT_FINITE(job->scheduled_at))
 	{
 		int64		every_us = job->parsed.every_s * USECS_PER_SEC;
 
@@ -146,7 +147,8 @@ make_run(const DueJob *job, TimestampTz now)
 		return;
 	}
 	/* What waits to be tried again gives way to the next run of the schedule. */
-	(void) run_end_waiting(job->id, true, "skipped", "the next run was due");
+	if (run_end_waiting(job->id, true, "skipped", "the next run was due") > 0)
+		run_notify_given_up(job->id);
 	if (count_open(job->id, ".") > 0)
 		overlap(job);
 	else

@@ -25,7 +25,7 @@
 
 /* A scheduler that ends too soon is not begun again at once; one that found no extension, only when woken. */
 #define RESTART_FIRST_MS	500
-#define RESTART_LONGEST_MS	PROCESS_LONGEST_WAIT_MS
+#define RESTART_LONGEST_MS	10000
 #define LIVED_LONG_MS		30000
 #define ABSENT_MS			300000
 

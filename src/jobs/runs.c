@@ -86,7 +86,8 @@ run_begin(int64 run_id, Oid role)
 					   "   AND j.id = r.job_id AND j.owner_id = $4"
 					   " RETURNING j.name, j.command, j.settings::text,"
 					   "           CASE WHEN j.max_runtime IS NOT NULL THEN"
-					   "             (LEAST(GREATEST(EXTRACT(epoch FROM j.max_runtime), 0.001), 2073600) * 1000)::bigint END", &args) == 1;
+					   "             (LEAST(GREATEST(EXTRACT(epoch FROM j.max_runtime), 0.001), 2073600) * 1000)::bigint END",
+					   &args) == 1;
 }
 
 void
@@ -166,6 +167,17 @@ run_create_failed(int64 job_id, TimestampTz scheduled_at, const char *error, con
 	notify(run_create(job_id, scheduled_at, "failed", error, sqlstate));
 }
 
+void
+run_notify_given_up(int64 job_id)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, job_id);
+	if (own_spi_run("SELECT id FROM pattyly.job_runs WHERE job_id = $1 AND state IN ('failed', 'timed_out', 'lost')"
+					" ORDER BY id DESC LIMIT 1", &args) == 1)
+		notify(own_bigint(0, 1));
+}
+
 /* A later attempt, when the job has one left.  A run of a job that is gone is not tried again. */
 static bool
 retry(int64 run_id)
@@ -218,6 +230,17 @@ run_end_waiting(int64 job_id, bool retries_only, const char *state, const char *
 	return (int) own_spi_run("UPDATE pattyly.job_runs SET state = $2, finished_at = $3, error = $4"
 							 " WHERE job_id = $1 AND state IN ('starting', 'no_slot')"
 							 "       AND (NOT $5 OR (attempt > 1 AND start_after > $3))", &args);
+}
+
+bool
+run_is_free(int64 run_id)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, run_id);
+	(void) own_spi_run("SELECT pg_catalog.count(*) FROM pattyly.job_runs WHERE id = $1", &args);
+	return own_bigint(0, 1) == 0 ||
+		own_spi_run("SELECT FROM pattyly.job_runs WHERE id = $1 FOR UPDATE SKIP LOCKED", &args) == 1;
 }
 
 int

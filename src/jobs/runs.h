@@ -54,6 +54,12 @@ extern void run_note_no_slot(int64 run_id);
 /* Ends the runs of a job that wait; with "retries_only" only those of later attempts.  How many. */
 extern int	run_end_waiting(int64 job_id, bool retries_only, const char *state, const char *error);
 
+/* Tells the world of the last run of a job that failed, because its retry is given up. */
+extern void run_notify_given_up(int64 job_id);
+
+/* False when somebody else is changing the run just now: it has to wait. */
+extern bool run_is_free(int64 run_id);
+
 /* Of the runs that are over, deletes those that are too old or too many; at most "most".  How many. */
 extern int	run_prune(int most);
 

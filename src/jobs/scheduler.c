@@ -117,11 +117,12 @@ prune(void)
 static void
 begin_work(TimestampTz now)
 {
-	dispatch_lost();
+	bool		settled = dispatch_lost();
+
 	dispatch_rest();
 	due_after_start(PgStartTime);
 	due_plan_again(now);
-	first_round = false;
+	first_round = !settled;
 }
 
 static Readiness
@@ -195,8 +196,14 @@ do_round(void)
 	TimestampTz now = clock_to_timestamp(clock_now_us());
 	Readiness	ready = make_runs(now);
 
+	/* Once more after it was noted: who creates the extension from then on takes the note away. */
 	if (ready == NOT_INSTALLED)
+	{
 		crew_note_absence(MyDatabaseId, true);
+		ready = make_runs(now);
+	}
+	if (ready != NOT_INSTALLED && crew_is_absent(MyDatabaseId))
+		crew_note_absence(MyDatabaseId, false);
 	if (ready == NOT_INSTALLED || ready == NOT_WANTED)
 		proc_exit(0);
 	if (ready == OTHER_VERSION)
@@ -231,6 +238,8 @@ try_round(void)
 		AbortOutOfAnyTransaction();
 		FlushErrorState();
 		RESUME_INTERRUPTS();
+		/* The crew may know of ends that were not written down. */
+		first_round = true;
 		pause_ms = Min(Max(pause_ms * 2, PAUSE_FIRST_MS), PROCESS_LONGEST_WAIT_MS);
 		wait_ms = pause_ms;
 	}

@@ -38,6 +38,7 @@
 typedef struct WorkerRun
 {
 	int64		id;
+	Oid			extension;
 	char	   *name;
 	char	   *command;
 	char	   *settings;
@@ -130,6 +131,13 @@ end_own(OwnSpi *own)
 	CommitTransactionCommand();
 }
 
+/* The command may have dropped the extension, and another may have its name by now. */
+static bool
+is_still_there(const WorkerRun *run)
+{
+	return OidIsValid(run->extension) && crew_extension() == run->extension;
+}
+
 static void
 read_job(WorkerRun *run, MemoryContext context)
 {
@@ -142,23 +150,35 @@ read_job(WorkerRun *run, MemoryContext context)
 	MemoryContextSwitchTo(before);
 }
 
-/* The job as it is now: what was changed after the run was made counts. */
+/*
+ * The job as it is now: what was changed after the run was made counts.  False
+ * when there is nothing to do; the run has its end then.
+ */
 static bool
-begin_run(WorkerRun *run, MemoryContext context)
+claim_run(WorkerRun *run, MemoryContext context)
 {
-	OwnSpi		own;
-	bool		good = false;
-
-	begin_own(&own);
+	if (!is_still_there(run))
+		return false;
 	if (crew_was_canceled(my_place))
 		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "canceled before it began"});
 	else if (run_begin(run->id, GetAuthenticatedUserId()))
 	{
 		read_job(run, context);
-		good = true;
+		return true;
 	}
 	else
 		run_end(run->id, &(RunOutcome) {.state = "canceled", .error = "the job was removed"});
+	return false;
+}
+
+static bool
+begin_run(WorkerRun *run, MemoryContext context)
+{
+	OwnSpi		own;
+	bool		good;
+
+	begin_own(&own);
+	good = claim_run(run, context);
 	end_own(&own);
 	return good;
 }
@@ -204,7 +224,8 @@ end_run(const WorkerRun *run, const CommandResult *result)
 
 	forget_settings();
 	begin_own(&own);
-	run_end(run->id, &outcome);
+	if (is_still_there(run))
+		run_end(run->id, &outcome);
 	end_own(&own);
 }
 
@@ -247,8 +268,8 @@ do_run(WorkerRun *run)
 	CommandResult result;
 
 	pgstat_report_appname(psprintf("pattyly job %s", run->name));
-	limit_runtime(run->max_runtime_ms);
 	allow_cancel();
+	limit_runtime(run->max_runtime_ms);
 	capture_warnings(true);
 	crew_keep_books(false);
 	result = run_with_settings(run);
@@ -280,6 +301,7 @@ pattyly_job_worker_main(Datum argument)
 	MessageContext = context;
 	MemoryContextSwitchTo(context);
 	run.id = place.run_id;
+	run.extension = place.extension;
 	if (begin_run(&run, context))
 	{
 		MemoryContextSwitchTo(context);

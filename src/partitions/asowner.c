@@ -42,22 +42,25 @@ asowner_check(Oid table)
 	return owner;
 }
 
-static void
+/* Returns how many rows it inserted. */
+static int64
 run(const char *statement)
 {
 	int			code = SPI_execute(statement, false, 0);
 
 	if (code < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement, SPI_result_code_string(code));
+	return code == SPI_OK_INSERT ? (int64) SPI_processed : 0;
 }
 
 /* An error puts user, settings and SPI back as they were when its subtransaction ends. */
-static void
+static int64
 run_all(Oid owner, Datum *statements, int n)
 {
 	Oid			user;
 	int			context;
 	int			settings = NewGUCNestLevel();
+	int64		inserted = 0;
 
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner, context | SECURITY_RESTRICTED_OPERATION);
@@ -65,10 +68,11 @@ run_all(Oid owner, Datum *statements, int n)
 							 GUC_ACTION_SAVE, true, 0, false);
 	SPI_connect();
 	for (int i = 0; i < n; i++)
-		run(TextDatumGetCString(statements[i]));
+		inserted += run(TextDatumGetCString(statements[i]));
 	SPI_finish();
 	AtEOXact_GUC(false, settings);
 	SetUserIdAndSecContext(user, context);
+	return inserted;
 }
 
 /* (target regclass, statements text[]) */
@@ -93,8 +97,7 @@ pattyly_run_as_owner(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("a statement must not be null"),
 					 errhint("Leave it out.")));
-	run_all(owner, statements, n);
-	PG_RETURN_VOID();
+	PG_RETURN_INT64(run_all(owner, statements, n));
 }
 
 LOCKTAG

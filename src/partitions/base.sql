@@ -81,10 +81,10 @@ CREATE FUNCTION pattyly.partition_extreme(target regclass, control name, from_po
 COMMENT ON FUNCTION pattyly.partition_extreme(regclass, name, bigint, bigint, boolean) IS
 'The lowest or highest key from a place up to another (NULL: any) in one table; NULL when there is none. Reads past row policies, by an index when there is one. Errors: 42501 unless the caller has the owner''s rights. Writes nothing.';
 
-CREATE FUNCTION pattyly.run_as_owner(target regclass, statements text[]) RETURNS void
+CREATE FUNCTION pattyly.run_as_owner(target regclass, statements text[]) RETURNS bigint
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pattyly_run_as_owner';
 COMMENT ON FUNCTION pattyly.run_as_owner(regclass, text[]) IS
-'Runs statements with the rights of the table''s owner and nothing else''s. Errors: 42501 unless the caller has the owner''s rights.';
+'Runs statements with the rights of the table''s owner and nothing else''s; returns how many rows they inserted. Errors: 42501 unless the caller has the owner''s rights.';
 
 CREATE FUNCTION pattyly.lock_partition_set(parent regclass) RETURNS boolean
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'pattyly_lock_partition_set';
@@ -145,6 +145,9 @@ BEGIN
     ELSIF key.partattrs[0] = 0 THEN
         RAISE EXCEPTION '% is partitioned by an expression', parent
             USING ERRCODE = 'wrong_object_type', HINT = 'Only tables partitioned by a column can be kept.';
+    ELSIF key.partclass[0] >= 16384 THEN
+        RAISE EXCEPTION '% is partitioned in an order that is not PostgreSQL''s own', parent
+            USING ERRCODE = 'wrong_object_type', HINT = 'Only tables partitioned with the operator class of the type can be kept.';
     ELSIF class.relpersistence = 't' THEN
         RAISE EXCEPTION '% is a temporary table', parent
             USING ERRCODE = 'wrong_object_type', HINT = 'Only lasting tables can be kept.';

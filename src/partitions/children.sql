@@ -45,7 +45,8 @@ $$;
 COMMENT ON FUNCTION pattyly.partition_grants(regclass, text) IS
 'The statements that give a new partition the parent''s grants, those to API roles left out, and take away what default privileges gave. Writes nothing.';
 
-CREATE FUNCTION pattyly.partition_statements(parent regclass, child text, from_value text, to_value text) RETURNS SETOF text
+CREATE FUNCTION pattyly.partition_statements(parent regclass, child text, from_value text, to_value text, before_attach text[])
+    RETURNS SETOF text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -61,65 +62,64 @@ AS $$
     UNION ALL
     SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', child) FROM p WHERE p.relrowsecurity
     UNION ALL
-    SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', child) FROM p WHERE p.relforcerowsecurity
-    UNION ALL
     SELECT pattyly.partition_grants(parent, child)
     UNION ALL
     SELECT format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', child, a.attname, a.attstattarget)
     FROM pg_attribute AS a
     WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget >= 0
     UNION ALL
-    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', child, a.attname, array_to_string(a.attoptions, ', '))
-    FROM pg_attribute AS a
-    WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND a.attoptions IS NOT NULL
+    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', child, a.attname, string_agg(o, ', '))
+    FROM pg_attribute AS a, unnest(a.attoptions) AS o
+    WHERE a.attrelid = parent AND a.attnum > 0 AND NOT a.attisdropped AND o ~ '^n_distinct(_inherited)?='
+    GROUP BY a.attname
+    UNION ALL
+    SELECT unnest(before_attach)
     UNION ALL
     SELECT format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)', p.name, child,
                   CASE from_value WHEN 'MINVALUE' THEN from_value ELSE quote_literal(from_value) END,
                   CASE to_value WHEN 'MAXVALUE' THEN to_value ELSE quote_literal(to_value) END)
     FROM p
     UNION ALL
+    SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', child) FROM p WHERE p.relforcerowsecurity
+    UNION ALL
     SELECT format('ALTER TABLE %s REPLICA IDENTITY %s', child, CASE p.relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END)
     FROM p WHERE p.relreplident IN ('f', 'n')
 $$;
-COMMENT ON FUNCTION pattyly.partition_statements(regclass, text, text, text) IS
-'The statements that make a partition, its name quoted and with its schema. Writes nothing.';
+COMMENT ON FUNCTION pattyly.partition_statements(regclass, text, text, text, text[]) IS
+'The statements that make a partition, its name quoted and with its schema; before_attach come in when it is a table of its own. Writes nothing.';
 
-CREATE FUNCTION pattyly.make_partitions(parent regclass, names name[], from_values text[], to_values text[]) RETURNS void
+CREATE FUNCTION pattyly.make_partition(parent regclass, name name, from_value text, to_value text, before_attach text[] DEFAULT NULL)
+    RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    schema name := (SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = parent);
-    identity_index name := (SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
-                            WHERE i.indrelid = parent AND i.indisreplident);
-    child text;
+    child text := (SELECT format('%I.%I', n.nspname, make_partition.name)
+                   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = parent);
+    result bigint := pattyly.run_as_owner(parent, ARRAY(
+        SELECT pattyly.partition_statements(parent, child, from_value, to_value, before_attach)));
 BEGIN
-    FOR place IN 1 .. cardinality(names) LOOP
-        child := format('%I.%I', schema, names[place]);
-        PERFORM pattyly.run_as_owner(parent, ARRAY(SELECT s FROM pattyly.partition_statements(parent, child, from_values[place], to_values[place]) AS s));
-        IF identity_index IS NOT NULL THEN
-            PERFORM pattyly.run_as_owner(parent, ARRAY[format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', child, c.relname)])
-            FROM pg_index AS i JOIN pg_inherits AS h ON h.inhparent = i.indexrelid
-                JOIN pg_index AS x ON x.indexrelid = h.inhrelid JOIN pg_class AS c ON c.oid = h.inhrelid
-            WHERE i.indrelid = parent AND i.indisreplident AND x.indrelid = child::regclass;
-        END IF;
-    END LOOP;
+    PERFORM pattyly.run_as_owner(parent, ARRAY[format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', child, c.relname)])
+    FROM pg_index AS i JOIN pg_inherits AS h ON h.inhparent = i.indexrelid
+        JOIN pg_index AS x ON x.indexrelid = h.inhrelid JOIN pg_class AS c ON c.oid = h.inhrelid
+    WHERE i.indrelid = parent AND i.indisreplident AND x.indrelid = child::regclass;
+    RETURN result;
 END
 $$;
-COMMENT ON FUNCTION pattyly.make_partitions(regclass, name[], text[], text[]) IS
-'Makes partitions with the rights of the table''s owner, which the caller must have. Takes SHARE UPDATE EXCLUSIVE on the table and ACCESS EXCLUSIVE on its default partition.';
+COMMENT ON FUNCTION pattyly.make_partition(regclass, name, text, text, text[]) IS
+'Makes a partition with the rights of the table''s owner, which the caller must have; returns how many rows before_attach, more statements, put into it. Takes SHARE UPDATE EXCLUSIVE on the table, ACCESS EXCLUSIVE on its default partition, SHARE ROW EXCLUSIVE on tables at the other end of its foreign keys.';
 
 ---- Who may ----
 
 REVOKE ALL ON FUNCTION
     pattyly.is_api_role(oid),
     pattyly.partition_grants(regclass, text),
-    pattyly.partition_statements(regclass, text, text, text),
-    pattyly.make_partitions(regclass, name[], text[], text[])
+    pattyly.partition_statements(regclass, text, text, text, text[]),
+    pattyly.make_partition(regclass, name, text, text, text[])
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     pattyly.is_api_role(oid),
     pattyly.partition_grants(regclass, text),
-    pattyly.partition_statements(regclass, text, text, text),
-    pattyly.make_partitions(regclass, name[], text[], text[])
+    pattyly.partition_statements(regclass, text, text, text, text[]),
+    pattyly.make_partition(regclass, name, text, text, text[])
 TO @extowner@ WITH GRANT OPTION;

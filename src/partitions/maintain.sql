@@ -1,15 +1,14 @@
 -- partitions: the steps of a run. C: maintain.c, detach.c.
 
-CREATE FUNCTION pattyly.make_planned_partitions(parent regclass, texts text[]) RETURNS void
+CREATE FUNCTION pattyly.make_planned_partitions(parent regclass, texts text[]) RETURNS bigint
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT pattyly.make_partitions(parent, array_agg(texts[i]::name ORDER BY i), array_agg(texts[i + 1] ORDER BY i),
-                                   array_agg(texts[i + 2] ORDER BY i))
+    SELECT count(pattyly.make_partition(parent, texts[i]::name, texts[i + 1], texts[i + 2]))
     FROM generate_series(1, cardinality(texts), 3) AS i
 $$;
 COMMENT ON FUNCTION pattyly.make_planned_partitions(regclass, text[]) IS
-'As make_partitions(), of triples: name, from, to.';
+'As make_partition() for several, given as triples: name, from, to. Returns how many.';
 
 CREATE FUNCTION pattyly.partition_id(parent regclass, partition text) RETURNS oid
     LANGUAGE sql STABLE
@@ -19,7 +18,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION pattyly.partition_id(regclass, text) IS 'The partition of that name; NULL when there is none. Writes nothing.';
 
-CREATE FUNCTION pattyly.finalize_partition(parent regclass, partition text) RETURNS void
+CREATE FUNCTION pattyly.finalize_partition(parent regclass, partition text) RETURNS bigint
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$

@@ -75,9 +75,7 @@ DECLARE
     first bigint := pattyly.partition_start(s, key, start);
     last bigint := greatest(first, pattyly.partition_position(every, key, encoding, timezone, pattyly.partition_now()));
     w record;
-    names name[] := '{}';
-    from_values text[] := '{}';
-    to_values text[] := '{}';
+    texts text[] := '{}';
 BEGIN
     IF NOT pattyly.lock_partition_set(parent) THEN
         RAISE EXCEPTION 'another session is changing the partitions of %', parent
@@ -89,9 +87,7 @@ BEGIN
         on_expire = excluded.on_expire, timezone = excluded.timezone, encoding = excluded.encoding;
     FOR w IN SELECT * FROM pattyly.partition_wanted(s, key, first, last, premake, max_made + 1) LOOP
         IF w.action = 'create' THEN
-            names := names || w.name;
-            from_values := from_values || w.from_value;
-            to_values := to_values || w.to_value;
+            texts := texts || ARRAY[w.name, w.from_value, w.to_value];
         ELSIF w.how = 'default' THEN
             RAISE WARNING 'partition "%" was not made: %', w.name, w.reason
                 USING HINT = format('CALL pattyly.drain_default(%L) makes it and moves the rows there.', parent);
@@ -101,12 +97,12 @@ BEGIN
                       HINT = 'Rename or detach what is in the way, or start after it.';
         END IF;
     END LOOP;
-    IF cardinality(names) > max_made THEN
+    IF cardinality(texts) / 3 > max_made THEN
         RAISE EXCEPTION 'more than % partitions would be made at once', max_made
             USING ERRCODE = 'program_limit_exceeded', HINT = 'Start later, or make the partitions wider.';
     END IF;
-    PERFORM pattyly.make_partitions(parent, names, from_values, to_values);
-    RETURN QUERY SELECT n::text FROM unnest(names) AS n;
+    PERFORM pattyly.make_planned_partitions(parent, texts);
+    RETURN QUERY SELECT texts[i] FROM generate_series(1, cardinality(texts), 3) AS i;
 END
 $$;
 COMMENT ON FUNCTION pattyly.partition_table(regclass, name, text, integer, text, text, text, text, text) IS
@@ -128,7 +124,6 @@ $$;
 COMMENT ON FUNCTION pattyly.forget_partitions(regclass) IS
 'Has the partitions of a table kept no more; they stay as they are. Errors: 42704 no set. Writes pattyly.partition_sets.';
 
-REVOKE ALL ON PROCEDURE pattyly.maintain_partitions(regclass, boolean) FROM PUBLIC;
 
 ---- Who may ----
 

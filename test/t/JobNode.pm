@@ -11,7 +11,7 @@ use Time::HiRes qw(usleep time);
 
 our @EXPORT = qw(
   new_job_server sql schedule run_now ended run_to_end outcome wait_for
-  scheduler_of scheduler_ready pid_of set_clock real_clock no_open_runs
+  scheduler_of scheduler_ready pid_of set_clock real_clock no_open_runs cpu_ticks
 );
 
 # Every job server has 8 workers more than it can use, unless a line says otherwise.
@@ -124,6 +124,15 @@ sub no_open_runs
 {
 	my ($node, $seconds, $database) = @_;
 	return wait_for($node, 'SELECT count(*) FROM pattyly.job_runs WHERE finished_at IS NULL', 0, $seconds, $database) eq '0';
+}
+
+# Of a process, in user and kernel mode; a hundred are a second.
+sub cpu_ticks
+{
+	my ($pid) = @_;
+	open my $stat, '<', "/proc/$pid/stat" or return 0;
+	my @field = split / /, (<$stat> =~ s/^.*\) //r);
+	return $field[11] + $field[12];
 }
 
 1;

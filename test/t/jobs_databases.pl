@@ -1,0 +1,223 @@
+# A scheduler is connected to each database of the setting: that keeps nobody from dropping, renaming or copying it. It
+# goes when the extension, the database or its name in the setting does, and comes back by itself.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use JobNode;
+use PattylyNode;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $node = new_job_server('databases', "pattyly.databases = 'postgres, one, two, \"Three Words\", \"not there\"'");
+
+sub make_database
+{
+	my ($name, $more) = @_;
+	sql($node, "CREATE DATABASE $name " . ($more // ''));
+	(my $plain = $name) =~ tr/"//d;
+	sql($node, 'CREATE EXTENSION IF NOT EXISTS pattyly', $plain);
+	return ok(scheduler_ready($node, $plain), "$plain has a scheduler as soon as the extension is there");
+}
+
+sub runs_in
+{
+	my ($database, $name) = @_;
+	schedule($node, 'here', 'SELECT current_database()', undef, $database);
+	my $id = run_now($node, 'here', $database);
+	ok(ended($node, $id, 20, $database), "$name: a run comes to its end") or return;
+	is(sql($node, "SELECT state FROM pattyly.job_runs WHERE id = $id", $database), 'succeeded', $name);
+}
+
+sub no_scheduler { my ($database) = @_; return wait_until("no scheduler in $database", sub { scheduler_of($node, $database) eq '' }, 15) }
+
+subtest 'several databases' => sub {
+	make_database($_) for 'one', 'two', '"Three Words"';
+	runs_in($_, "in $_") for 'one', 'two', 'Three Words';
+	like(error_of($node, undef, q{SELECT pattyly.schedule_job('never', '@daily', 'SELECT 1')}, 'template1'), qr/does not exist/, 'without the extension there are no jobs');
+	sql($node, 'CREATE DATABASE unlisted');
+	sql($node, 'CREATE EXTENSION pattyly', 'unlisted');
+	like((run_at($node, undef, q{SELECT pattyly.schedule_job('never', '@daily', 'SELECT 1')}, 'unlisted'))[2],
+		qr/WARNING:.*55000.*no scheduler is at work in this database.*HINT:.*pattyly\.databases/s, 'a job where nobody runs it gets a warning');
+	unlike((run_at($node, undef, q{SELECT pattyly.schedule_job('soon', '@daily', 'SELECT 1')}, 'one'))[2], qr/WARNING/, 'elsewhere it does not');
+};
+
+subtest 'statements that need the database for themselves' => sub {
+	my $began = time;
+	sql($node, 'CREATE DATABASE copy TEMPLATE one');
+	ok(scheduler_ready($node, 'one'), 'copied: its scheduler comes back');
+	sql($node, 'ALTER DATABASE one RENAME TO uno');
+	is(scheduler_of($node, 'uno'), '', 'renamed: its name is not in the setting any more');
+	sql($node, 'ALTER DATABASE uno RENAME TO one');
+	ok(scheduler_ready($node, 'one'), 'renamed back');
+	runs_in('one', 'it works there');
+	sql($node, 'DROP DATABASE two');
+	cmp_ok(time - $began, '<', 20, 'none of it waited for long');
+	my $mark = log_mark($node);
+	make_database('two');
+	runs_in('two', 'dropped and made again');
+	like(error_of($node, undef, 'BEGIN; DROP DATABASE one'), qr/25001/, 'a DROP that is refused');
+	ok(scheduler_ready($node, 'one'), 'the scheduler comes back');
+	my $session = $node->background_psql('one');
+	like(error_of($node, undef, 'DROP DATABASE one'), qr/55006.*is being accessed by other users/s, 'a DROP that fails because of somebody else');
+	$session->quit;
+	ok(scheduler_ready($node, 'one'), 'the scheduler comes back');
+	sql($node, 'CREATE ROLE nobody');
+	my $pid = scheduler_of($node, 'one');
+	like(error_of($node, undef, 'SET ROLE nobody; DROP DATABASE one'), qr/42501/, 'a DROP by somebody who may not');
+	is(scheduler_of($node, 'one'), $pid, 'does not even disturb the scheduler');
+	runs_in('one', 'it works on');
+	unlike(log_since($node, $mark), qr/PANIC|FATAL/, 'the log is calm');
+};
+
+subtest 'a copy of a database in the same server rests' => sub {
+	sql($node, q{
+		CREATE TABLE ran (at timestamptz DEFAULT clock_timestamp());
+		SELECT pattyly.schedule_job('every', 'every 1 second', 'INSERT INTO ran DEFAULT VALUES');
+		SELECT pattyly.schedule_job('retries', '0 0 1 1 *', 'SELECT 1/0', max_retries => 1, retry_delay => '2 seconds');
+		SELECT pattyly.run_job('retries')}, 'one');
+	wait_for($node, q{SELECT count(*) FROM pattyly.job_runs WHERE job_name = 'retries'}, 2, 10, 'one');
+	sql($node, 'DROP DATABASE copy');
+	sql($node, 'CREATE DATABASE copy TEMPLATE one');
+	my $ran = sql($node, 'SELECT count(*) FROM ran', 'copy');
+	is(sql($node, 'SELECT count(*) FROM pattyly.jobs', 'copy'), 4, 'the jobs are there');
+	sql($node, q{ALTER SYSTEM SET pattyly.databases = 'postgres', 'one', 'two', 'Three Words', 'copy'});
+	$node->reload;
+	ok(scheduler_ready($node, 'copy'), 'named in the setting, it has a scheduler');
+	ok(no_open_runs($node, 10, 'copy'), 'what was on in the original has an end in the copy');
+	is(sql($node, q{SELECT DISTINCT state FROM pattyly.job_status}, 'copy'), 'paused, a copy', 'its jobs rest');
+	is(wait_for($node, q{SELECT count(*) > 3 FROM ran}, 't', 15, 'one'), 't', 'while the original works');
+	is(sql($node, 'SELECT count(*) FROM ran', 'copy'), $ran, 'and nothing runs in the copy');
+	is(sql($node, 'SELECT pattyly.resume_jobs()', 'copy'), 4, 'until it is told to');
+	is(wait_for($node, "SELECT count(*) > $ran FROM ran", 't', 15, 'copy'), 't', 'then it does');
+	sql($node, q{SELECT pattyly.unschedule_job(name) FROM pattyly.jobs WHERE name IN ('every', 'retries')}, $_) for 'one', 'copy';
+};
+
+subtest 'the setting changes' => sub {
+	sql($node, q{ALTER SYSTEM SET pattyly.databases = 'postgres', 'one'});
+	$node->reload;
+	ok(no_scheduler($_), "$_ is not named any more") for 'two', 'copy';
+	isnt(scheduler_of($node, 'one'), '', 'one stays');
+	sql($node, q{ALTER SYSTEM SET pattyly.databases = 'postgres', 'one', 'two'});
+	$node->reload;
+	ok(scheduler_ready($node, 'two'), 'two is named again');
+	runs_in('two', 'and works');
+	like(error_of($node, undef, q{ALTER SYSTEM SET pattyly.databases = 'a,,b'; ALTER SYSTEM SET pattyly.databases = '"open'}), qr/22023.*List syntax is invalid/s, 'no list');
+	sql($node, q{ALTER SYSTEM SET pattyly.databases = ''});
+	$node->reload;
+	ok(no_scheduler($_), "no database: none in $_") for 'one', 'two';
+	sql($node, q{ALTER SYSTEM SET pattyly.databases = 'postgres', 'one', 'two'});
+	$node->reload;
+	ok(scheduler_ready($node, $_), "again in $_") for 'one', 'two';
+};
+
+subtest 'settings of a database that would harm its scheduler' => sub {
+	sql($node, "ALTER DATABASE one SET $_")
+	  for 'default_transaction_read_only = on', q{default_transaction_isolation = 'serializable'}, q{search_path = 'evil, pg_catalog'}, 'lock_timeout = 1', 'statement_timeout = 1',
+	  'row_security = off', q{session_replication_role = 'replica'}, 'role = nobody', q{log_min_messages = 'panic'}, 'idle_in_transaction_session_timeout = 1',
+	  ($node->pg_version >= 17 ? q{transaction_timeout = '20ms'} : ());
+	sql($node, q{SET default_transaction_read_only = off; SET role = none; CREATE SCHEMA evil; CREATE FUNCTION evil.count("any") RETURNS bigint LANGUAGE internal AS 'int8inc'}, 'one');
+	sql($node, 'SELECT pg_terminate_backend(' . scheduler_of($node, 'one') . ')');
+	wait_until('it is gone', sub { scheduler_of($node, 'one') eq '' }, 2);
+	ok(scheduler_ready($node, 'one'), 'a scheduler begins with them');
+	sql($node, q{SET default_transaction_read_only = off; SET role = none; SET statement_timeout = 0; SET transaction_timeout = 0;} =~ s/SET transaction_timeout = 0;/$node->pg_version >= 17 ? $& : ''/er
+		  . q{SELECT pattyly.schedule_job('strict', 'every 1 second', 'SELECT 1', settings => '{"statement_timeout": 0}')}, 'one');
+	is(wait_for($node, q{SET statement_timeout = 0; SELECT count(*) FILTER (WHERE state = 'succeeded') > 1 FROM pattyly.job_runs WHERE job_name = 'strict'}, 't', 15, 'one'), 't', 'and jobs run')
+	  or diag sql($node, q{SELECT state, error FROM pattyly.job_runs ORDER BY id DESC LIMIT 3}, 'one');
+	sql($node, 'DROP DATABASE one');
+	is(scheduler_of($node, 'one'), '', 'dropped under its scheduler and its job');
+	make_database('one');
+};
+
+subtest 'a database that takes no connections' => sub {
+	sql($node, 'ALTER DATABASE two ALLOW_CONNECTIONS false');
+	sql($node, 'SELECT pg_terminate_backend(' . scheduler_of($node, 'two') . ')');
+	ok(no_scheduler('two'), 'no scheduler');
+	runs_in('one', 'others work on');
+	sql($node, 'ALTER DATABASE two ALLOW_CONNECTIONS true');
+	$node->reload;
+	ok(scheduler_ready($node, 'two'), 'open again');
+};
+
+subtest 'the extension is dropped' => sub {
+	for my $round (1, 2)
+	{
+		sql($node, 'DROP EXTENSION pattyly; CREATE EXTENSION pattyly', 'two');
+		runs_in('two', "round $round: dropped and made again at once");
+	}
+	my $pid = scheduler_of($node, 'two');
+	sql($node, 'DROP EXTENSION pattyly', 'two');
+	$node->reload;
+	ok(no_scheduler('two'), 'dropped under an idle scheduler: it goes');
+	sql($node, 'CREATE EXTENSION pattyly', 'two');
+	ok(scheduler_ready($node, 'two'), 'and comes back');
+	is(sql($node, 'SELECT count(*) FROM pattyly.jobs', 'two'), 0, 'to no jobs');
+
+	schedule($node, 'long', 'SELECT pg_sleep(4)', undef, 'two');
+	my $id = run_now($node, 'long', 'two');
+	wait_for($node, "SELECT state FROM pattyly.job_runs WHERE id = $id", 'running', 10, 'two');
+	my $mark = log_mark($node);
+	sql($node, 'DROP EXTENSION pattyly; CREATE EXTENSION pattyly', 'two');
+	schedule($node, 'other', 'SELECT pg_sleep(8)', undef, 'two');
+	my $other = run_now($node, 'other', 'two');
+	is($other, $id, 'dropped under a running job; another run has its number');
+	wait_for($node, "SELECT state FROM pattyly.job_runs WHERE id = $other", 'running', 10, 'two');
+	is(sql($node, "SELECT state FROM pattyly.job_runs WHERE id = $other", 'two'), 'running', 'which runs beside it');
+	wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pattyly job' AND datname = 'two'}, 1, 10);
+	is(sql($node, "SELECT state FROM pattyly.job_runs WHERE id = $other", 'two'), 'running', 'and is not touched when that ends');
+	is(sql($node, q{SELECT pattyly.cancel_job('other')}, 'two'), 1, 'it can be canceled');
+	ok(ended($node, $other, 10, 'two'), 'and ends');
+	is(sql($node, "SELECT state FROM pattyly.job_runs WHERE id = $other", 'two'), 'canceled', 'as itself');
+	is(complaints($node, $mark) =~ s/.*canceling statement due to user request\n?//r, '', 'nobody complains');
+};
+
+subtest 'an extension of another version than the library' => sub {
+	my $version = sql($node, q{SELECT extversion FROM pg_extension WHERE extname = 'pattyly'}, 'two');
+	my $mark = log_mark($node);
+	sql($node, q{UPDATE pg_extension SET extversion = '0.0.1' WHERE extname = 'pattyly'}, 'two');
+	schedule($node, 'waits', 'SELECT 1', undef, 'two');
+	my $id = run_now($node, 'waits', 'two');
+	ok(wait_until('a warning', sub { log_since($node, $mark) =~ /WARNING:.*jobs do not run: the library of pattyly is .*HINT:.*ALTER EXTENSION pattyly UPDATE/s }), 'a warning says what to do');
+	is(sql($node, "SELECT state FROM pattyly.job_runs WHERE id = $id", 'two'), 'starting', 'nothing runs');
+	sql($node, "UPDATE pg_extension SET extversion = '$version' WHERE extname = 'pattyly'", 'two');
+	run_now($node, 'waits', 'two');
+	ok(ended($node, $id, 10, 'two'), 'until they agree');
+	is(() = log_since($node, $mark) =~ /WARNING/g, 1, 'one warning is enough');
+};
+
+subtest 'roles that change' => sub {
+	sql($node, q{
+		CREATE ROLE worker LOGIN;
+		GRANT USAGE ON SCHEMA pattyly TO worker;
+		GRANT EXECUTE ON FUNCTION pattyly.schedule_job(text, text, text, text, text, text, interval, integer, interval, jsonb, boolean) TO worker;
+		SET ROLE worker;
+		SELECT pattyly.schedule_job('of worker', 'every 1 second', 'SELECT 1/(session_user IN ($$worker$$, $$renamed$$))::int')});
+	my $good = q{SELECT count(*) > 0 FROM pattyly.job_runs WHERE job_name = 'of worker' AND state = 'succeeded'};
+	is(wait_for($node, $good, 't'), 't', 'it runs as its owner');
+	sql($node, 'ALTER ROLE worker RENAME TO renamed; DELETE FROM pattyly.job_runs');
+	is(wait_for($node, $good, 't'), 't', 'renamed: it runs on');
+	is(wait_for($node, q{SELECT owner FROM pattyly.jobs WHERE name = 'of worker'}, 'renamed'), 'renamed', 'under the new name');
+	sql($node, 'DROP OWNED BY renamed; DROP ROLE renamed');
+	is(wait_for($node, q{SELECT state || ' ' || sqlstate FROM pattyly.job_runs WHERE job_name = 'of worker' ORDER BY id DESC LIMIT 1}, 'failed 42704'), 'failed 42704', 'dropped: its runs fail');
+	is(sql($node, q{SELECT state FROM pattyly.job_status WHERE job = 'of worker'}), 'owner missing', 'job_status says why');
+	is(outcome($node, 'SELECT 1'), 'succeeded|SELECT 1|', 'others run');
+	is(sql($node, q{SELECT pattyly.unschedule_job('of worker')}), 't', 'a superuser can remove it');
+};
+
+# Each kill leaves a place that nobody of that database will free.
+subtest 'places of databases that are gone are used again' => sub {
+	for my $round (1 .. 3)
+	{
+		make_database('one') if $round > 1;
+		schedule($node, "long $_", 'SELECT pg_sleep(600)', undef, 'one'), run_now($node, "long $_", 'one') for 1 .. 4;
+		wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pattyly job'}, 4);
+		sql($node, 'DROP DATABASE one WITH (FORCE)');
+	}
+	is(wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pattyly job'}, 0), 0, 'all are gone');
+	schedule($node, "short $_", 'SELECT pg_sleep(1)') for 1 .. 8;
+	sql($node, q{SELECT pattyly.run_job('short ' || n) FROM generate_series(1, 8) AS n});
+	is(wait_for($node, q{SELECT count(*) FROM pattyly.job_runs WHERE job_name LIKE 'short%' AND state = 'succeeded'}, 8), 8, 'eight run');
+};
+
+$node->stop;
+done_testing();
