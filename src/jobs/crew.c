@@ -53,6 +53,7 @@ static int	my_place = -1;
 
 static bool wake_wanted;
 static bool keeps_books = true;
+static bool launcher_wanted;
 
 static Size
 crew_bytes(void)
@@ -84,6 +85,32 @@ attach_memory(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
+static bool
+is_alive(int pid)
+{
+	return pid != 0 && BackendPidGetProc(pid) != NULL;
+}
+
+static void
+wake_process(int pid)
+{
+	PGPROC	   *proc = pid != 0 ? BackendPidGetProc(pid) : NULL;
+
+	if (proc != NULL)
+		SetLatch(&proc->procLatch);
+}
+
+static void
+wake_launcher(void)
+{
+	int			pid;
+
+	LWLockAcquire(crew_lock, LW_SHARED);
+	pid = crew->launcher_pid;
+	LWLockRelease(crew_lock);
+	wake_process(pid);
+}
+
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
@@ -91,7 +118,9 @@ at_transaction_end(XactEvent event, void *arg)
 		return;
 	if (wake_wanted && event == XACT_EVENT_COMMIT)
 		crew_wake(MyDatabaseId);
-	wake_wanted = false;
+	if (launcher_wanted)
+		wake_launcher();
+	wake_wanted = launcher_wanted = false;
 }
 
 void
@@ -111,21 +140,6 @@ crew_size(void)
 }
 
 /* ---- processes ---- */
-
-static bool
-is_alive(int pid)
-{
-	return pid != 0 && BackendPidGetProc(pid) != NULL;
-}
-
-static void
-wake_process(int pid)
-{
-	PGPROC	   *proc = pid != 0 ? BackendPidGetProc(pid) : NULL;
-
-	if (proc != NULL)
-		SetLatch(&proc->procLatch);
-}
 
 /* The lock is held.  NULL: no place is left. */
 static CrewDatabase *
@@ -286,18 +300,16 @@ crew_hold(Oid database)
 void
 crew_let_go(void)
 {
-	int			launcher_pid;
-
 	if (!holds)
 		return;
 	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < CREW_DATABASES; i++)
 		if (crew->databases[i].holder_pid == MyProcPid)
 			crew->databases[i].holder_pid = 0;
-	launcher_pid = crew->launcher_pid;
 	LWLockRelease(crew_lock);
 	holds = false;
-	wake_process(launcher_pid);
+	/* Before the end of the transaction it would see the old name of the database. */
+	launcher_wanted = true;
 }
 
 /* The scheduler knows what it did, and learns of a worker's end anyway; but a command may schedule jobs itself. */

@@ -81,8 +81,8 @@ dispatch_settle(void)
 		handles = MemoryContextAllocZero(TopMemoryContext, crew_size() * sizeof(*handles));
 		settled = MemoryContextAlloc(TopMemoryContext, crew_size() * sizeof(*settled));
 	}
-	all_free = true;
 	memset(settled, 0, crew_size() * sizeof(*settled));
+	all_free = true;
 	n = crew_list(runs, places);
 	for (int i = 0; i < n; i++)
 	{
@@ -118,7 +118,7 @@ dispatch_free(void)
 bool
 dispatch_lost(void)
 {
-	bool		all_ended = true;
+	bool		all_settled = true;
 	CrewRun    *runs = palloc(crew_size() * sizeof(CrewRun));
 	int		   *places = palloc(crew_size() * sizeof(int));
 	int			n = crew_list(runs, places);
@@ -137,12 +137,12 @@ dispatch_lost(void)
 		if (known)
 			continue;
 		if (!run_is_free(ids[i]))
-			all_ended = false;
+			all_settled = false;
 		else
 			run_end(ids[i], &(RunOutcome) {.state = "lost",
 					.error = "the server stopped or crashed while it ran"});
 	}
-	return all_ended;
+	return all_settled;
 }
 
 void

@@ -26,10 +26,7 @@ extern void dispatch_rest(void);
 /* What waits, oldest first.  Their rows must be committed already. */
 extern void dispatch_start(TimestampTz now);
 
-/*
- * False when the last rounds found no worker for a run, did not look at all of them, or left out a run that somebody
- * was changing: try again soon.
- */
+/* False when the last rounds found no worker for a run, a run that somebody was changing, or more than they looked at. */
 extern bool dispatch_had_room(void);
 
 #endif							/* JOBS_DISPATCH_H */

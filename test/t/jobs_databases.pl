@@ -81,7 +81,7 @@ subtest 'a copy of a database in the same server rests' => sub {
 	sql($node, 'CREATE DATABASE copy TEMPLATE one');
 	my $ran = sql($node, 'SELECT count(*) FROM ran', 'copy');
 	is(sql($node, 'SELECT count(*) FROM pattyly.jobs', 'copy'), 4, 'the jobs are there');
-	sql($node, q{ALTER SYSTEM SET pattyly.databases = 'postgres', 'one', 'two', 'Three Words', 'copy'});
+	sql($node, q{ALTER SYSTEM SET pattyly.databases = 'postgres', 'one', 'two', '"Three Words"', 'copy'});
 	$node->reload;
 	ok(scheduler_ready($node, 'copy'), 'named in the setting, it has a scheduler');
 	ok(no_open_runs($node, 10, 'copy'), 'what was on in the original has an end in the copy');
