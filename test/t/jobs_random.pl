@@ -13,6 +13,8 @@ my $node = new_job_server('random', 'max_worker_processes = 16');
 
 sql($node, 'CREATE TABLE done (run bigint, job text, at timestamptz DEFAULT clock_timestamp())');
 
+sub first_line { my ($file) = @_; open my $handle, '<', $file or return ''; return <$handle> // '' }
+
 # The processes of the room, without asking the server, which may be down.
 sub crew
 {
@@ -20,7 +22,7 @@ sub crew
 	my @pids;
 	for my $directory (glob '/proc/[0-9]*')
 	{
-		my ($command, $stat) = map { open(my $file, '<', "$directory/$_") ? <$file> // '' : '' } 'cmdline', 'stat';
+		my ($command, $stat) = map { first_line("$directory/$_") } 'cmdline', 'stat';
 		push @pids, $directory =~ s/.*\///r if $command =~ /^postgres: .*pattyly job/ && $stat =~ /^\d+ \(.*\) \S $postmaster /;
 	}
 	return @pids;
@@ -69,7 +71,7 @@ subtest 'fifty deaths at random' => sub {
 	is(sql($node, 'SELECT count(*) FROM (SELECT run FROM done GROUP BY run HAVING count(*) > 1) AS twice'), 0, 'once');
 	is(sql($node, q{SELECT count(*) FROM done AS d LEFT JOIN pattyly.job_runs AS r ON r.id = d.run WHERE r.state IS NULL OR r.state NOT IN ('succeeded', 'lost', 'canceled')}), 0,
 		'work without success belongs to a run that was interrupted');
-	is(sql($node, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ '^pattyly job (launcher|scheduler)$'}), 2, 'launcher and scheduler are there');
+	is(wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ '^pattyly job (launcher|scheduler)$'}, 2), 2, 'launcher and scheduler are there');
 };
 
 $node->stop;
