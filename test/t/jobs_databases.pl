@@ -112,17 +112,18 @@ subtest 'the setting changes' => sub {
 };
 
 subtest 'settings of a database that would harm its scheduler' => sub {
+	sql($node, q{CREATE SCHEMA evil; CREATE FUNCTION evil.count("any") RETURNS bigint LANGUAGE internal AS 'int8inc'}, 'one');
 	sql($node, "ALTER DATABASE one SET $_")
 	  for 'default_transaction_read_only = on', q{default_transaction_isolation = 'serializable'}, q{search_path = 'evil, pg_catalog'}, 'lock_timeout = 1', 'statement_timeout = 1',
 	  'row_security = off', q{session_replication_role = 'replica'}, 'role = nobody', q{log_min_messages = 'panic'}, 'idle_in_transaction_session_timeout = 1',
 	  ($node->pg_version >= 17 ? q{transaction_timeout = '20ms'} : ());
-	sql($node, q{SET default_transaction_read_only = off; SET role = none; CREATE SCHEMA evil; CREATE FUNCTION evil.count("any") RETURNS bigint LANGUAGE internal AS 'int8inc'}, 'one');
-	sql($node, 'SELECT pg_terminate_backend(' . scheduler_of($node, 'one') . ')');
-	wait_until('it is gone', sub { scheduler_of($node, 'one') eq '' }, 2);
-	ok(scheduler_ready($node, 'one'), 'a scheduler begins with them');
-	sql($node, q{SET default_transaction_read_only = off; SET role = none; SET statement_timeout = 0; SET transaction_timeout = 0;} =~ s/SET transaction_timeout = 0;/$node->pg_version >= 17 ? $& : ''/er
-		  . q{SELECT pattyly.schedule_job('strict', 'every 1 second', 'SELECT 1', settings => '{"statement_timeout": 0}')}, 'one');
-	is(wait_for($node, q{SET statement_timeout = 0; SELECT count(*) FILTER (WHERE state = 'succeeded') > 1 FROM pattyly.job_runs WHERE job_name = 'strict'}, 't', 15, 'one'), 't', 'and jobs run')
+	# They would harm this test as well.
+	local $ENV{PGOPTIONS} = '-c default_transaction_read_only=off -c role=none -c statement_timeout=0' . ($node->pg_version >= 17 ? ' -c transaction_timeout=0' : '');
+	my $pid = scheduler_of($node, 'one');
+	sql($node, "SELECT pg_terminate_backend($pid)");
+	ok(wait_until('another scheduler', sub { my $now = scheduler_of($node, 'one'); $now && $now ne $pid }), 'a scheduler begins with them');
+	schedule($node, 'strict', 'SELECT 1', q{schedule => 'every 1 second', settings => '{"statement_timeout": 0, "role": "none"}'}, 'one');
+	is(wait_for($node, q{SELECT count(*) FILTER (WHERE state = 'succeeded') > 1 FROM pattyly.job_runs WHERE job_name = 'strict'}, 't', 15, 'one'), 't', 'and jobs run')
 	  or diag sql($node, q{SELECT state, error FROM pattyly.job_runs ORDER BY id DESC LIMIT 3}, 'one');
 	sql($node, 'DROP DATABASE one');
 	is(scheduler_of($node, 'one'), '', 'dropped under its scheduler and its job');
@@ -168,7 +169,8 @@ subtest 'the extension is dropped' => sub {
 	is(sql($node, q{SELECT pattyly.cancel_job('other')}, 'two'), 1, 'it can be canceled');
 	ok(ended($node, $other, 10, 'two'), 'and ends');
 	is(sql($node, "SELECT state FROM pattyly.job_runs WHERE id = $other", 'two'), 'canceled', 'as itself');
-	is(complaints($node, $mark) =~ s/.*canceling statement due to user request\n?//r, '', 'nobody complains');
+	# The warning is schedule_job()'s, which may come before the scheduler of the new extension.
+	is(join("\n", grep { !/canceling statement due to user request|no scheduler is at work/ } split /\n/, complaints($node, $mark)), '', 'nobody complains');
 };
 
 subtest 'an extension of another version than the library' => sub {
@@ -183,40 +185,6 @@ subtest 'an extension of another version than the library' => sub {
 	run_now($node, 'waits', 'two');
 	ok(ended($node, $id, 10, 'two'), 'until they agree');
 	is(() = log_since($node, $mark) =~ /WARNING/g, 1, 'one warning is enough');
-};
-
-subtest 'roles that change' => sub {
-	sql($node, q{
-		CREATE ROLE worker LOGIN;
-		GRANT USAGE ON SCHEMA pattyly TO worker;
-		GRANT EXECUTE ON FUNCTION pattyly.schedule_job(text, text, text, text, text, text, interval, integer, interval, jsonb, boolean) TO worker;
-		SET ROLE worker;
-		SELECT pattyly.schedule_job('of worker', 'every 1 second', 'SELECT 1/(session_user IN ($$worker$$, $$renamed$$))::int')});
-	my $good = q{SELECT count(*) > 0 FROM pattyly.job_runs WHERE job_name = 'of worker' AND state = 'succeeded'};
-	is(wait_for($node, $good, 't'), 't', 'it runs as its owner');
-	sql($node, 'ALTER ROLE worker RENAME TO renamed; DELETE FROM pattyly.job_runs');
-	is(wait_for($node, $good, 't'), 't', 'renamed: it runs on');
-	is(wait_for($node, q{SELECT owner FROM pattyly.jobs WHERE name = 'of worker'}, 'renamed'), 'renamed', 'under the new name');
-	sql($node, 'DROP OWNED BY renamed; DROP ROLE renamed');
-	is(wait_for($node, q{SELECT state || ' ' || sqlstate FROM pattyly.job_runs WHERE job_name = 'of worker' ORDER BY id DESC LIMIT 1}, 'failed 42704'), 'failed 42704', 'dropped: its runs fail');
-	is(sql($node, q{SELECT state FROM pattyly.job_status WHERE job = 'of worker'}), 'owner missing', 'job_status says why');
-	is(outcome($node, 'SELECT 1'), 'succeeded|SELECT 1|', 'others run');
-	is(sql($node, q{SELECT pattyly.unschedule_job('of worker')}), 't', 'a superuser can remove it');
-};
-
-# Each kill leaves a place that nobody of that database will free.
-subtest 'places of databases that are gone are used again' => sub {
-	for my $round (1 .. 3)
-	{
-		make_database('one') if $round > 1;
-		schedule($node, "long $_", 'SELECT pg_sleep(600)', undef, 'one'), run_now($node, "long $_", 'one') for 1 .. 4;
-		wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pattyly job'}, 4);
-		sql($node, 'DROP DATABASE one WITH (FORCE)');
-	}
-	is(wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pattyly job'}, 0), 0, 'all are gone');
-	schedule($node, "short $_", 'SELECT pg_sleep(1)') for 1 .. 8;
-	sql($node, q{SELECT pattyly.run_job('short ' || n) FROM generate_series(1, 8) AS n});
-	is(wait_for($node, q{SELECT count(*) FROM pattyly.job_runs WHERE job_name LIKE 'short%' AND state = 'succeeded'}, 8), 8, 'eight run');
 };
 
 $node->stop;
