@@ -41,6 +41,50 @@ REVOKE ALL ON pattyly.leaving_partitions FROM PUBLIC;
 COMMENT ON TABLE pattyly.leaving_partitions IS
 'Partitions that maintain_partitions() has begun to take away and is not done with.';
 
+-- Who maintains does to these tables what their rows say, with more rights than the writer of the row may have.
+CREATE FUNCTION pattyly.guard_partition_row() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    old_row CONSTANT jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+    new_row CONSTANT jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+    one record;
+BEGIN
+    -- What a run notes down changes nothing.
+    IF TG_OP = 'UPDATE' AND old_row - '{last_run_at,last_outcome,last_detail}'::text[]
+                          = new_row - '{last_run_at,last_outcome,last_detail}'::text[] THEN
+        RETURN NEW;
+    END IF;
+    FOR one IN
+        SELECT t.id, c.relowner, t.is_new
+        FROM unnest(TG_ARGV) AS a,
+            LATERAL (VALUES (old_row ->> a, false), (new_row ->> a, true)) AS v (name, is_new),
+            -- A table that is gone is a number.
+            LATERAL (SELECT CASE WHEN v.name ~ '^[0-9]+$' THEN v.name::oid ELSE v.name::regclass END::regclass AS id, v.is_new) AS t
+            LEFT JOIN pg_class AS c ON c.oid = t.id
+        WHERE t.id IS NOT NULL
+    LOOP
+        -- Nor may a number wait there for a table that is yet to be made.
+        IF NOT coalesce(pg_has_role(one.relowner, 'USAGE'),
+                        NOT one.is_new OR TG_OP = 'UPDATE' AND old_row ->> TG_ARGV[0] = new_row ->> TG_ARGV[0]
+                        OR (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)) THEN
+            RAISE EXCEPTION 'must be owner of table %', one.id
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = format('Rows of pattyly.%I are for who has the rights of the owners of the tables in them.', TG_TABLE_NAME);
+        END IF;
+    END LOOP;
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.guard_partition_row() FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.guard_partition_row() IS
+'Trigger: an error (42501) when somebody writes a row about a table whose owner''s rights he has not; the arguments are the columns that name tables. Writes nothing.';
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON pattyly.partition_sets
+    FOR EACH ROW EXECUTE FUNCTION pattyly.guard_partition_row('parent');
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON pattyly.leaving_partitions
+    FOR EACH ROW EXECUTE FUNCTION pattyly.guard_partition_row('partition', 'parent');
+
 ---- The grid ----
 
 CREATE FUNCTION pattyly.partition_now() RETURNS timestamptz

@@ -55,13 +55,16 @@ COMMENT ON COLUMN pattyly.conversions.copy_until IS 'The last primary key that h
 COMMENT ON COLUMN pattyly.conversions.rows_copied IS 'How many rows were copied, without those that writers wrote.';
 COMMENT ON COLUMN pattyly.conversions.batch_rows IS 'How many rows the next batch takes, so that it takes about 100 ms.';
 COMMENT ON COLUMN pattyly.conversions.wait_for IS 'Transactions that may have a snapshot from before the copy was complete.';
-COMMENT ON COLUMN pattyly.conversions.unchecked IS 'Statements that are left for after the swap: checks of foreign keys.';
+COMMENT ON COLUMN pattyly.conversions.unchecked IS 'The foreign keys that are left to be checked after the swap: number of their table, a space, name.';
 COMMENT ON COLUMN pattyly.conversions.swap_ms IS 'How long the rehearsal of the swap took, in milliseconds.';
+
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON pattyly.conversions
+    FOR EACH ROW EXECUTE FUNCTION pattyly.guard_partition_row('copy', 'target');
 
 CREATE FUNCTION pattyly.convert_mirror() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_convert_mirror';
 COMMENT ON FUNCTION pattyly.convert_mirror() IS
-'Trigger of a table under conversion: carries a change over to its partitioned copy, whose schema and name are the arguments. Runs as the table''s owner and past row policies.';
+'Trigger of a table under conversion: carries a change over to its partitioned copy, whose schema and name are the arguments, and a search_path. Runs as the table''s owner, with that search_path, and past row policies.';
 
 CREATE FUNCTION pattyly.convert_run(target regclass, statement text, arguments text[] DEFAULT NULL, search_path text DEFAULT NULL)
     RETURNS text[]

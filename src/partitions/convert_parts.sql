@@ -382,16 +382,16 @@ $$;
 COMMENT ON FUNCTION pattyly.convert_referring_statements(regclass) IS
 'For convert_table(): the statements that make the foreign keys again that refer to the table. Writes nothing.';
 
-CREATE FUNCTION pattyly.convert_check_statements(target regclass) RETURNS SETOF text
+CREATE FUNCTION pattyly.convert_unchecked(target regclass) RETURNS SETOF text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('ALTER TABLE %s VALIDATE CONSTRAINT %I', pattyly.convert_name(k.conrelid), k.conname)
+    SELECT k.conrelid::oid || ' ' || k.conname
     FROM pg_constraint AS k
     WHERE k.contype = 'f' AND k.confrelid = target AND k.conparentid = 0 AND k.convalidated ORDER BY k.oid
 $$;
-COMMENT ON FUNCTION pattyly.convert_check_statements(regclass) IS
-'For convert_table(): the statements that check the foreign keys that refer to the table. Writes nothing.';
+COMMENT ON FUNCTION pattyly.convert_unchecked(regclass) IS
+'For convert_table(): the foreign keys that refer to the table and have to be checked: number of their table, name. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_publication_statements(target regclass) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -464,7 +464,7 @@ REVOKE ALL ON FUNCTION
     pattyly.convert_statistics_statements(regclass),
     pattyly.convert_comment_statements(regclass),
     pattyly.convert_referring_statements(regclass),
-    pattyly.convert_check_statements(regclass),
+    pattyly.convert_unchecked(regclass),
     pattyly.convert_publication_statements(regclass),
     pattyly.convert_reader_statements(regclass),
     pattyly.convert_attach_statements(pattyly.conversions)
@@ -489,7 +489,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.convert_statistics_statements(regclass),
     pattyly.convert_comment_statements(regclass),
     pattyly.convert_referring_statements(regclass),
-    pattyly.convert_check_statements(regclass),
+    pattyly.convert_unchecked(regclass),
     pattyly.convert_publication_statements(regclass),
     pattyly.convert_reader_statements(regclass),
     pattyly.convert_attach_statements(pattyly.conversions)

@@ -30,7 +30,8 @@ CREATE FUNCTION pattyly.convert_keys(target regclass) RETURNS pattyly.convert_ke
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT array_agg(a.attname ORDER BY k), array_agg(format_type(a.atttypid, NULL) ORDER BY k),
+    -- Not NULL for the modifier: "character" would be one of a single letter, and "bit" one of a single bit.
+    SELECT array_agg(a.attname ORDER BY k), array_agg(format_type(a.atttypid, -1) ORDER BY k),
            array_agg(pattyly.convert_operator(i.indclass[k], 3::smallint) ORDER BY k),
            array_agg(pattyly.convert_operator(i.indclass[k], 2::smallint) ORDER BY k),
            array_agg(pattyly.convert_operator(i.indclass[k], 4::smallint) ORDER BY k),

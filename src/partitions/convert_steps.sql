@@ -51,14 +51,15 @@ COMMENT ON FUNCTION pattyly.convert_rehearse(pattyly.conversions) IS
 
 ---- 3: whatever is written from now on is written to the copy as well ----
 
-CREATE FUNCTION pattyly.convert_capture(c pattyly.conversions) RETURNS pattyly.convert_step
+CREATE FUNCTION pattyly.convert_capture(c pattyly.conversions, path text) RETURNS pattyly.convert_step
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp SET jit = off SET lock_timeout = '100ms'
 AS $$
 DECLARE
     name text := pattyly.convert_name(c.target);
-    call text := format('EXECUTE FUNCTION pattyly.convert_mirror(%L, %L)', c.schema_name,
-                        (SELECT k.relname FROM pg_class AS k WHERE k.oid = c.copy));
+    -- Temporary objects, which are the writer's, come last.
+    call text := format('EXECUTE FUNCTION pattyly.convert_mirror(%L, %L, %L)', c.schema_name,
+                        (SELECT k.relname FROM pg_class AS k WHERE k.oid = c.copy), concat_ws(', ', nullif(path, ''), 'pg_temp'));
     columns text := (SELECT string_agg(quote_ident(a.attname), ', ') FROM pg_attribute AS a
                      WHERE a.attrelid = c.target AND a.attnum > 0 AND NOT a.attisdropped);
 BEGIN
@@ -77,8 +78,8 @@ BEGIN
     RETURN pattyly.convert_phase(c.target, 'copying');
 END
 $$;
-COMMENT ON FUNCTION pattyly.convert_capture(pattyly.conversions) IS
-'For convert_table(), step 3: has writers write to the copy as well. Writes the catalogs and pattyly.conversions.';
+COMMENT ON FUNCTION pattyly.convert_capture(pattyly.conversions, text) IS
+'For convert_table(), step 3: has writers write to the copy as well, under the search_path of the caller. Writes the catalogs and pattyly.conversions.';
 
 ---- 5: before the swap ----
 
@@ -162,7 +163,7 @@ DECLARE
     statement text;
 BEGIN
     PERFORM pattyly.convert_settle_rest(c);
-    UPDATE pattyly.conversions AS u SET unchecked = ARRAY(SELECT pattyly.convert_check_statements(c.target)) WHERE u.target = c.target;
+    UPDATE pattyly.conversions AS u SET unchecked = ARRAY(SELECT pattyly.convert_unchecked(c.target)) WHERE u.target = c.target;
     FOREACH statement IN ARRAY statements LOOP
         EXECUTE statement;
     END LOOP;
@@ -224,7 +225,9 @@ CREATE FUNCTION pattyly.convert_check_next(c pattyly.conversions) RETURNS pattyl
 AS $$
 BEGIN
     -- Keeps nobody from reading and writing.
-    EXECUTE c.unchecked[1];
+    PERFORM pattyly.convert_run(split_part(c.unchecked[1], ' ', 1)::oid,
+        format('ALTER TABLE %s VALIDATE CONSTRAINT %I', pattyly.convert_name(split_part(c.unchecked[1], ' ', 1)::oid),
+               substr(c.unchecked[1], strpos(c.unchecked[1], ' ') + 1)));
     UPDATE pattyly.conversions AS u SET unchecked = c.unchecked[2:] WHERE u.target = c.target;
     PERFORM pattyly.convert_reached('before_checked');
     RETURN ROW('checked', NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
@@ -328,7 +331,7 @@ BEGIN
     PERFORM pattyly.check_convert_options(c, options);
     RETURN CASE c.phase
         WHEN 'prepared' THEN pattyly.convert_rehearse(c)
-        WHEN 'rehearsed' THEN pattyly.convert_capture(c)
+        WHEN 'rehearsed' THEN pattyly.convert_capture(c, path)
         WHEN 'copying' THEN pattyly.convert_copy(c, path)
         WHEN 'copied' THEN pattyly.convert_analyze(c)
         WHEN 'waiting' THEN pattyly.convert_swap(c)
@@ -346,7 +349,7 @@ COMMENT ON FUNCTION pattyly.convert_next_step(regclass, pattyly.conversions, boo
 
 REVOKE ALL ON FUNCTION
     pattyly.convert_rehearse(pattyly.conversions),
-    pattyly.convert_capture(pattyly.conversions),
+    pattyly.convert_capture(pattyly.conversions, text),
     pattyly.convert_analyze(pattyly.conversions),
     pattyly.convert_calm(regclass),
     pattyly.convert_lock(pattyly.conversions),
@@ -362,7 +365,7 @@ REVOKE ALL ON FUNCTION
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     pattyly.convert_rehearse(pattyly.conversions),
-    pattyly.convert_capture(pattyly.conversions),
+    pattyly.convert_capture(pattyly.conversions, text),
     pattyly.convert_analyze(pattyly.conversions),
     pattyly.convert_calm(regclass),
     pattyly.convert_lock(pattyly.conversions),

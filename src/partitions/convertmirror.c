@@ -30,6 +30,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -212,14 +213,9 @@ put_statement(Mirror *mirror, Relation table, Relation copy, Relation copy_key)
 		append_list(&into, "%s", name);
 		append_list(&from, "t.%s",
 					quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(table), attno - 1)->attname)));
-		append_list(is_key(copy_key, i + 1) ? &key : &set, is_key(copy_key, i + 1) ? "%s" : "%s = excluded.%s", name);
-	}
-	/* Something has to be set, so that the number of rows says whether there was one. */
-	if (set.len == 0)
-	{
-		const char *name = quote_identifier(get_attname(RelationGetRelid(copy),
-														copy_key->rd_index->indkey.values[0], false));
-
+		if (is_key(copy_key, i + 1))
+			append_list(&key, "%s", name);
+		/* The key, too: what is equal (1.0 and 1.00, citext) need not be the same. */
 		append_list(&set, "%s = excluded.%s", name);
 	}
 	appendStringInfo(&text, "INSERT INTO %s AS c (%s) SELECT %s FROM ONLY %s AS t",
@@ -278,7 +274,7 @@ has_pin(Relation table)
 	return false;
 }
 
-/* The arguments of the trigger are the schema and the name of the copy. */
+/* The arguments of the trigger are the schema and the name of the copy, and a search_path. */
 static Relation
 open_copy(TriggerData *call)
 {
@@ -286,8 +282,6 @@ open_copy(TriggerData *call)
 	Oid			schema,
 				relid = InvalidOid;
 
-	if (trigger->tgnargs != 2)
-		elog(ERROR, "trigger \"%s\" wants the schema and the name of a table", trigger->tgname);
 	schema = get_namespace_oid(trigger->tgargs[0], true);
 	if (OidIsValid(schema))
 		relid = get_relname_relid(trigger->tgargs[1], schema);
@@ -416,13 +410,31 @@ carry(TriggerData *call)
 	}
 }
 
-/* schema and name of the copy */
+/*
+ * Checks and generated columns of the copy are computed by the owner: the writer
+ * must not choose by his search_path what their functions call.
+ */
+static int
+use_search_path(Trigger *trigger)
+{
+	int			level = NewGUCNestLevel();
+
+	if (trigger->tgnargs != 3)
+		elog(ERROR, "trigger \"%s\" wants the schema and the name of a table, and a search_path",
+			 trigger->tgname);
+	(void) set_config_option("search_path", trigger->tgargs[2], PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+/* schema and name of the copy, search_path */
 Datum
 pattyly_convert_mirror(PG_FUNCTION_ARGS)
 {
 	TriggerData *call = (TriggerData *) fcinfo->context;
 	Oid			user;
-	int			security;
+	int			security,
+				settings;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(call->tg_event))
 		ereport(ERROR,
@@ -432,9 +444,11 @@ pattyly_convert_mirror(PG_FUNCTION_ARGS)
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(call->tg_relation->rd_rel->relowner,
 						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	settings = use_search_path(call->tg_trigger);
 	SPI_connect();
 	carry(call);
 	SPI_finish();
+	AtEOXact_GUC(true, settings);
 	SetUserIdAndSecContext(user, security);
 	return PointerGetDatum(NULL);
 }

@@ -2,7 +2,7 @@
 --
 -- By the role postgres as Supabase has it: no superuser, owner of the extension and of the tables. The procedure commits,
 -- so nothing of this is undone. test/t/convert_table.pl has the writers and the crashes.
-SELECT plan(141);
+SELECT plan(153);
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP EXTENSION pattyly;
@@ -409,6 +409,74 @@ SELECT lives_ok($$ SELECT pattyly.cancel_conversion('app.twice') $$, 'only given
 SELECT refused($$ SELECT pattyly.cancel_conversion('app.twice') $$, '42704', 'not being converted', 'conversions', 'there is nothing to give up twice');
 CALL pattyly.convert_table('app.twice', 'at', '1 month');
 SELECT is((SELECT relkind FROM pg_class WHERE oid = 'app.twice'::regclass), 'p', 'and can be begun again');
+
+---- Keys whose text or equality is not what it seems ----
+
+-- Without a length "character" is a single one, and "bit" a single bit.
+CREATE TABLE app.letters (k char(5), b bit(16), at date NOT NULL, PRIMARY KEY (k, b, at));
+INSERT INTO app.letters SELECT to_char(g, 'FM00000'), g::bit(16), '2031-01-01' FROM generate_series(1, 3000) AS g;
+CREATE TABLE letters_before AS SELECT * FROM app.letters;
+CALL pattyly.convert_table('app.letters', 'at', '1 month', premake => 0);
+SELECT is_empty('(TABLE letters_before EXCEPT ALL TABLE app.letters) UNION ALL (TABLE app.letters EXCEPT ALL TABLE letters_before)',
+	'no row is lost by a key of characters or bits');
+-- Equal, but not the same.
+CREATE TABLE app.scale (n numeric, at date NOT NULL, v int, PRIMARY KEY (n, at));
+INSERT INTO app.scale VALUES (1.0, '2031-01-01', 1), (2.0, '2031-01-01', 2);
+SELECT is(ARRAY(SELECT step('app.scale') FROM generate_series(1, 4)), '{prepared,rehearsed,copying,batch}', 'a key of numeric');
+UPDATE app.scale SET n = 1.00 WHERE v = 1;
+CALL pattyly.convert_table('app.scale', 'at', '1 month', premake => 0);
+SELECT is((SELECT n::text FROM app.scale WHERE v = 1), '1.00', 'a key that changes to an equal one is carried over');
+
+---- Whose functions run ----
+
+CREATE FUNCTION app.is_fine(v int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN opinion(v); END $$;
+CREATE FUNCTION app.opinion(v int) RETURNS boolean LANGUAGE sql AS 'SELECT v > 0';
+CREATE TABLE app.judged (id bigint, at date NOT NULL, v int CHECK (app.is_fine(v)), PRIMARY KEY (id, at));
+GRANT INSERT ON app.judged TO tests_other;
+GRANT USAGE ON SCHEMA app TO tests_other;
+CREATE FUNCTION step_app(t regclass) RETURNS text LANGUAGE sql AS $$
+	SELECT coalesce(s.place, s.busy, s.message)
+	FROM pattyly.convert_next_step(t, pattyly.convert_options(t, 'at', '1 month', 0, NULL, 'detach', 'UTC', NULL, NULL), false, 'app') AS s
+$$;
+SELECT is(ARRAY(SELECT step_app('app.judged') FROM generate_series(1, 3)), '{prepared,rehearsed,copying}', 'a check that wants a search_path');
+RESET ROLE;
+CREATE SCHEMA elsewhere AUTHORIZATION tests_other;
+CREATE TABLE elsewhere.heard (who name);
+GRANT ALL ON SCHEMA elsewhere TO PUBLIC;
+GRANT ALL ON elsewhere.heard TO PUBLIC;
+SET ROLE tests_other;
+CREATE FUNCTION elsewhere.opinion(v int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO elsewhere.heard VALUES (current_user); RETURN true; END $$;
+BEGIN;
+SET LOCAL search_path = elsewhere, app;
+INSERT INTO app.judged VALUES (1, '2031-06-15', 1);
+COMMIT;
+RESET ROLE;
+SELECT results_eq('SELECT DISTINCT who FROM elsewhere.heard', $$ VALUES ('tests_other'::name) $$, 'a writer''s search_path makes nothing run as the owner');
+DELETE FROM elsewhere.heard;
+SET ROLE postgres;
+SELECT lives_ok($$ SELECT pattyly.cancel_conversion('app.judged') $$, 'that is given up');
+
+---- Rows of others ----
+
+RESET ROLE;
+CREATE TABLE elsewhere.victim (id int, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+ALTER TABLE elsewhere.victim OWNER TO tests_other;
+CREATE TABLE elsewhere.plain (id int, at date NOT NULL, PRIMARY KEY (id, at));
+ALTER TABLE elsewhere.plain OWNER TO tests_other;
+SET ROLE postgres;
+CREATE TABLE app.mine (id bigint, at date NOT NULL, PRIMARY KEY (id, at));
+SELECT is(step('app.mine'), 'prepared', 'a conversion of one''s own');
+SELECT throws_ok($$ INSERT INTO pattyly.partition_sets (parent, control, every, retain, on_expire) VALUES ('elsewhere.victim', 'at', '1 month', '1 month', 'drop') $$,
+	'42501', NULL, 'nobody can have the partitions of others dropped by whoever maintains');
+SELECT throws_ok($$ INSERT INTO pattyly.leaving_partitions VALUES ('elsewhere.plain', 'app.mine', 'drop', NULL, NULL) $$,
+	'42501', NULL, 'nor any table');
+SELECT throws_ok($$ UPDATE pattyly.conversions SET copy = 'elsewhere.plain' $$, '42501', NULL, 'nor by whoever gives up a conversion');
+UPDATE pattyly.conversions SET phase = 'secured', unchecked = '{ALTER ROLE postgres SUPERUSER}';
+RESET ROLE;
+SELECT throws_ok($$ SELECT step('app.mine') $$, '22P02', NULL, 'nor does whoever goes on with one run a statement of theirs');
+SET ROLE postgres;
+UPDATE pattyly.conversions SET phase = 'prepared', unchecked = '{}';
+SELECT lives_ok($$ SELECT pattyly.cancel_conversion('app.mine') $$, 'that is given up as well');
 
 RESET ROLE;
 SELECT * FROM finish();
