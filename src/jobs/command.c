@@ -150,6 +150,8 @@ run_statement(RawStmt *raw, const char *text, MemoryContext context, QueryComple
 	run_in_portal(raw, text, plans, completion);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	CommitTransactionCommand();
+	/* The next one may be VACUUM: what was deleted before must not be counted after it. */
+	pgstat_report_stat(true);
 	MemoryContextSwitchTo(context);
 }
 

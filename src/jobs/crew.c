@@ -10,11 +10,12 @@
 
 #include <signal.h>
 
-#include "access/xact.h"
 #include "commands/extension.h"
 #include "core/compat.h"
+#include "core/transaction.h"
 #include "jobs/crew.h"
 #include "jobs/jobs.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -52,6 +53,7 @@ static int	my_place = -1;
 
 static bool wake_wanted;
 static bool launcher_wanted;
+static bool keeps_books = true;
 
 static Size
 crew_bytes(void)
@@ -112,7 +114,7 @@ wake_launcher(void)
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+	if (!transaction_has_ended(event))
 		return;
 	if (wake_wanted && event == XACT_EVENT_COMMIT)
 		crew_wake(MyDatabaseId);
@@ -145,13 +147,15 @@ find_database(Oid database)
 {
 	CrewDatabase *unused = NULL;
 
+	/* An empty place is better than one that says where the extension is absent. */
 	for (int i = 0; i < CREW_DATABASES; i++)
 	{
 		CrewDatabase *one = &crew->databases[i];
 
 		if (one->database == database)
 			return one;
-		if (unused == NULL && one->scheduler_pid == 0 && !is_alive(one->holder_pid))
+		if ((unused == NULL || (OidIsValid(unused->database) && !OidIsValid(one->database))) &&
+			one->scheduler_pid == 0 && !is_alive(one->holder_pid))
 			unused = one;
 	}
 	if (unused != NULL)
@@ -308,11 +312,17 @@ crew_let_go(void)
 	launcher_wanted = true;
 }
 
-/* The scheduler knows what it did, and learns of a worker's end anyway. */
+/* The scheduler knows what it did, and learns of a worker's end anyway; but a command may schedule jobs itself. */
 void
 crew_wake_at_commit(void)
 {
-	wake_wanted = crew != NULL && !is_scheduler && my_place < 0;
+	wake_wanted = crew != NULL && !is_scheduler && (my_place < 0 || !keeps_books);
+}
+
+void
+crew_keep_books(bool on)
+{
+	keeps_books = on;
 }
 
 void
@@ -385,6 +395,20 @@ crew_free(int place, int64 run_id)
 }
 
 bool
+crew_take_back(int place, int64 run_id)
+{
+	CrewRun    *run = &crew->runs[place];
+	bool		taken_back;
+
+	LWLockAcquire(crew_lock, LW_EXCLUSIVE);
+	taken_back = run->state == CREW_GIVEN && run->run_id == run_id;
+	if (taken_back)
+		run->state = CREW_ENDED;
+	LWLockRelease(crew_lock);
+	return taken_back;
+}
+
+bool
 crew_take(int place, int64 run_id, CrewRun *run)
 {
 	bool		mine;
@@ -408,8 +432,12 @@ crew_take(int place, int64 run_id, CrewRun *run)
 void
 crew_say_why(int place, const char *sqlstate, const char *message)
 {
+	int			length;
+
 	strlcpy(crew->runs[place].sqlstate, sqlstate, sizeof(crew->runs[place].sqlstate));
-	strlcpy(crew->runs[place].message, message, sizeof(crew->runs[place].message));
+	length = pg_mbcliplen(message, (int) strlen(message), CREW_MESSAGE - 1);
+	memcpy(crew->runs[place].message, message, length);
+	crew->runs[place].message[length] = '\0';
 }
 
 bool

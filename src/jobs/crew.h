@@ -23,7 +23,7 @@
  * A place for a run:
  *
  *	  free --scheduler--> given --worker--> taken --worker ends--> ended --scheduler--> free
- *						  given --no worker came--> free
+ *						  given --no worker came--> ended, or free when none was begun
  */
 typedef enum CrewState
 {
@@ -41,7 +41,7 @@ typedef struct CrewRun
 	Oid			database;
 	Oid			role;
 	Oid			extension;		/* ids of runs and jobs are those of its tables */
-	int			pid;
+	int			pid;			/* 0: no worker has come */
 	TimestampTz given_at;		/* the real clock */
 	bool		cancel;			/* cancel_job() or the overlap policy asked for it */
 	char		sqlstate[6];	/* why the process died, when it could still say */
@@ -73,6 +73,9 @@ extern bool crew_is_held(Oid database);
 extern void crew_wake_at_commit(void);
 extern void crew_wake(Oid database);
 
+/* Off while a worker runs a command: what that changes wakes the scheduler as any session does. */
+extern void crew_keep_books(bool on);
+
 /* ---- runs ---- */
 
 /* The extension as it is installed in this database. */
@@ -81,6 +84,9 @@ extern Oid	crew_extension(void);
 /* The number of a place, or -1 when all are in use. */
 extern int	crew_give(int64 run_id, int64 job_id, Oid role);
 extern void crew_free(int place, int64 run_id);
+
+/* Ends a place that no worker has taken; false when one came after all. */
+extern bool crew_take_back(int place, int64 run_id);
 
 /* The worker's part: false when the place was given to somebody else meanwhile. */
 extern bool crew_take(int place, int64 run_id, CrewRun *run);

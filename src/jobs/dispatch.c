@@ -20,8 +20,9 @@
 /* A worker that was promised and does not come: the postmaster could not start it. */
 #define PATIENCE_MS	60000
 
-/* By place. */
+/* By place; settled is the run whose end is written, but perhaps not yet committed, or 0. */
 static BackgroundWorkerHandle **handles;
+static int64 *settled;
 static bool had_room = true;
 static bool all_free = true;
 
@@ -32,9 +33,9 @@ end_of_worker(const CrewRun *run)
 {
 	RunOutcome	outcome = {.state = "lost", .error = "its process ended without a word; see the server's log"};
 
-	if (run->cancel && run->state == CREW_GIVEN)
+	if (run->cancel && run->pid == 0)
 		outcome = (RunOutcome) {.state = "canceled", .error = "canceled before it began"};
-	else if (run->state == CREW_GIVEN)
+	else if (run->pid == 0)
 		outcome.error = "its process could not be started; see the server's log";
 	else if (run->message[0] != '\0')
 	{
@@ -76,12 +77,17 @@ dispatch_settle(void)
 	int			n;
 
 	if (handles == NULL)
+	{
 		handles = MemoryContextAllocZero(TopMemoryContext, crew_size() * sizeof(*handles));
+		settled = MemoryContextAlloc(TopMemoryContext, crew_size() * sizeof(*settled));
+	}
 	all_free = true;
+	memset(settled, 0, crew_size() * sizeof(*settled));
 	n = crew_list(runs, places);
 	for (int i = 0; i < n; i++)
 	{
-		if (runs[i].state != CREW_ENDED && !never_came(&runs[i], places[i]))
+		if (runs[i].state != CREW_ENDED &&
+			!(never_came(&runs[i], places[i]) && crew_take_back(places[i], runs[i].run_id)))
 			continue;
 		/* What an extension that was dropped had started is nothing to this one. */
 		if (runs[i].extension == crew_extension())
@@ -93,15 +99,26 @@ dispatch_settle(void)
 			}
 			end_of_worker(&runs[i]);
 		}
-		crew_free(places[i], runs[i].run_id);
-		forget_handle(places[i]);
+		settled[places[i]] = runs[i].run_id;
 	}
+}
+
+void
+dispatch_free(void)
+{
+	for (int place = 0; place < crew_size(); place++)
+		if (settled[place] != 0)
+		{
+			crew_free(place, settled[place]);
+			forget_handle(place);
+			settled[place] = 0;
+		}
 }
 
 bool
 dispatch_lost(void)
 {
-	bool		settled = true;
+	bool		all_ended = true;
 	CrewRun    *runs = palloc(crew_size() * sizeof(CrewRun));
 	int		   *places = palloc(crew_size() * sizeof(int));
 	int			n = crew_list(runs, places);
@@ -120,12 +137,12 @@ dispatch_lost(void)
 		if (known)
 			continue;
 		if (!run_is_free(ids[i]))
-			settled = false;
+			all_ended = false;
 		else
 			run_end(ids[i], &(RunOutcome) {.state = "lost",
 					.error = "the server stopped or crashed while it ran"});
 	}
-	return settled;
+	return all_ended;
 }
 
 void
@@ -238,8 +255,10 @@ dispatch_start(TimestampTz now)
 {
 	int			n;
 	Waiting    *waiting = find_waiting(now, &n);
+	bool		full = false;
 
-	had_room = true;
+	/* There may be more than were asked for, behind some that were not begun. */
+	had_room = n < crew_size();
 	for (int i = 0; i < n; i++)
 	{
 		if (is_at_work(waiting[i].job_id))
@@ -247,13 +266,14 @@ dispatch_start(TimestampTz now)
 		if (waiting[i].why_not != NULL)
 			run_end(waiting[i].run_id, &(RunOutcome) {.state = "failed",
 					.error = waiting[i].why_not, .sqlstate = "28000"});
-		else if (!had_room || !start_worker(&waiting[i]))
+		else if (full || !start_worker(&waiting[i]))
 		{
-			had_room = false;
+			full = true;
 			if (!waiting[i].known_to_wait)
 				run_note_no_slot(waiting[i].run_id);
 		}
 	}
+	had_room &= !full;
 }
 
 bool

@@ -8,8 +8,11 @@
 
 #include "datatype/timestamp.h"
 
-/* Writes down what the workers that ended could not, and frees their places. */
+/* Writes down what the workers that ended could not. */
 extern void dispatch_settle(void);
+
+/* Frees their places, once that is committed: until then nobody else knows of their end. */
+extern void dispatch_free(void);
 
 /*
  * Runs that nobody works at though the table says so: the server crashed, or another scheduler lost them.  False when
@@ -23,7 +26,10 @@ extern void dispatch_rest(void);
 /* What waits, oldest first.  Their rows must be committed already. */
 extern void dispatch_start(TimestampTz now);
 
-/* False when the last rounds found no worker for a run, or a run that somebody was changing: try again soon. */
+/*
+ * False when the last rounds found no worker for a run, did not look at all of them, or left out a run that somebody
+ * was changing: try again soon.
+ */
 extern bool dispatch_had_room(void);
 
 #endif							/* JOBS_DISPATCH_H */

@@ -163,16 +163,29 @@ process_job(DueJob *job, TimestampTz now)
 	if (!parse_job(job, &error))
 	{
 		/* It cannot be planned any more; it is not worth more than one failed run. */
-		(void) run_create(job->id, job->scheduled_at, "failed", error, "22023");
+		run_create_failed(job->id, job->scheduled_at, error, "22023");
 		plan(job, 0);
 		return;
 	}
 	if (job->unknown_owner != NULL)
-		(void) run_create(job->id, job->scheduled_at, "failed",
+		run_create_failed(job->id, job->scheduled_at,
 						  psprintf("role \"%s\" does not exist any more", job->unknown_owner), "42704");
 	else
 		make_run(job, now);
 	plan(job, next_after(job, now));
+}
+
+/* Somebody holds a lock, memory is short, the scheduler was interrupted: it says nothing about the job. */
+static bool
+is_passing(int sqlerrcode)
+{
+	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR);
 }
 
 /* Whatever is wrong with one job, the others go on: it is not planned any more, with the reason in the log. */
@@ -191,6 +204,8 @@ try_job(DueJob *job, TimestampTz now)
 	}
 	PG_CATCH();
 	{
+		if (is_passing(geterrcode()))
+			PG_RE_THROW();
 		EmitErrorReport();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();

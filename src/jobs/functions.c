@@ -54,8 +54,10 @@ find_job(const char *name, Oid caller, NamedJob *job)
 
 	own_arg_home(&args);
 	own_arg_text(&args, name);
-	if (own_spi_run("SELECT id, owner_id::bigint, (system_identifier = $1 AND database_id = $2)::int::bigint,"
-					"       schedule, timezone"
+	/* The owner's number means nothing in a copy. */
+	if (own_spi_run("SELECT id, CASE WHEN system_identifier = $1 AND database_id = $2 THEN owner_id::bigint"
+					"       ELSE (SELECT oid::bigint FROM pg_catalog.pg_roles WHERE rolname = owner) END,"
+					"       (system_identifier = $1 AND database_id = $2)::int::bigint, schedule, timezone"
 					" FROM pattyly.jobs WHERE name = $3 FOR UPDATE", &args) != 1)
 		return false;
 	job->id = own_bigint(0, 1);

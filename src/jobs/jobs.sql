@@ -68,11 +68,21 @@ COMMENT ON COLUMN pattyly.job_runs.attempt IS '1 is the first; each retry has a 
 COMMENT ON COLUMN pattyly.job_runs.command_tag IS 'What the server answered to each statement, such as ''DELETE 12; VACUUM''.';
 COMMENT ON COLUMN pattyly.job_runs.warnings IS 'The WARNINGs of the run, the first 20.';
 
--- Who sees a job: whoever is a member of its owner, and monitoring.
+CREATE FUNCTION pattyly.is_job_at_home(system_identifier bigint, database_id oid) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pattyly_is_job_at_home';
+REVOKE ALL ON FUNCTION pattyly.is_job_at_home(bigint, oid) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.is_job_at_home(bigint, oid) IS
+'Whether a job was scheduled in this database, and not in one that this is a copy of. Writes nothing.';
+
+-- Who sees a job: whoever is a member of its owner, and monitoring. In a copy from another server the number of the owner
+-- may be that of any other role, so there it is his name that counts, as for resume_jobs().
 ALTER TABLE pattyly.jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE pattyly.job_runs ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_jobs ON pattyly.jobs FOR SELECT
-    USING (pg_catalog.pg_has_role(owner_id, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+    USING (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+           OR CASE WHEN pattyly.is_job_at_home(system_identifier, database_id) THEN pg_catalog.pg_has_role(owner_id, 'USAGE')
+                   ELSE EXISTS (SELECT FROM pg_catalog.pg_roles AS r
+                                WHERE r.rolname OPERATOR(pg_catalog.=) owner AND pg_catalog.pg_has_role(r.oid, 'USAGE')) END);
 CREATE POLICY own_runs ON pattyly.job_runs FOR SELECT
     USING (pg_catalog.pg_has_role(owner_id, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 
@@ -135,12 +145,6 @@ REVOKE ALL ON FUNCTION pattyly.resume_jobs() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.resume_jobs() IS
 'In a copy of the database (a restored dump, another server): lets the jobs that came with it run here, planned from now on, each as the role that has its owner''s name. Returns how many; a WARNING names each whose owner is missing, which goes on resting. Writes pattyly.jobs.';
 
-CREATE FUNCTION pattyly.is_job_at_home(system_identifier bigint, database_id oid) RETURNS boolean
-    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pattyly_is_job_at_home';
-REVOKE ALL ON FUNCTION pattyly.is_job_at_home(bigint, oid) FROM PUBLIC;
-COMMENT ON FUNCTION pattyly.is_job_at_home(bigint, oid) IS
-'Whether a job was scheduled in this database, and not in one that this is a copy of. Writes nothing.';
-
 CREATE VIEW pattyly.job_status WITH (security_barrier) AS
 SELECT j.name AS job, j.schedule, j.timezone, j.next_run,
        CASE WHEN open.state IS NOT NULL THEN open.state
@@ -167,7 +171,10 @@ LEFT JOIN LATERAL (SELECT r.* FROM pattyly.job_runs AS r
 LEFT JOIN LATERAL (SELECT r.id FROM pattyly.job_runs AS r
                     WHERE r.job_id OPERATOR(pg_catalog.=) j.id AND r.state OPERATOR(pg_catalog.=) 'succeeded'
                     ORDER BY r.id DESC LIMIT 1) AS good ON true
-WHERE pg_catalog.pg_has_role(j.owner_id, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+   OR CASE WHEN pattyly.is_job_at_home(j.system_identifier, j.database_id) THEN pg_catalog.pg_has_role(j.owner_id, 'USAGE')
+           ELSE EXISTS (SELECT FROM pg_catalog.pg_roles AS r
+                        WHERE r.rolname OPERATOR(pg_catalog.=) j.owner AND pg_catalog.pg_has_role(r.oid, 'USAGE')) END;
 REVOKE ALL ON pattyly.job_status FROM PUBLIC;
 COMMENT ON VIEW pattyly.job_status IS
 'One line a job: when it runs next, what it does now (waiting | starting | running | no_slot | paused | paused, a copy | owner missing), how the last run ended (succeeded with warnings: see job_runs.warnings), how long it took, and how many runs failed since the last good one.';

@@ -76,7 +76,8 @@ time_to_wait(const Charge *charge, TimestampTz now)
 {
 	int			pause_ms = crew_is_absent(charge->database) ? ABSENT_MS : charge->restart_ms;
 
-	if (charge->started_at == 0)
+	/* Later than now: the clock was set back. */
+	if (charge->started_at == 0 || charge->started_at > now)
 		return 0;
 	return TimestampDifferenceMilliseconds(now, TimestampTzPlusMilliseconds(charge->started_at, pause_ms));
 }

@@ -217,7 +217,7 @@ BEGIN
      'makes the partitions that are needed next and takes away those past their retention',
      'CALL pattyly.maintain_partitions();', 'run_once', interval '1 hour', '{}',
      CASE WHEN to_regprocedure('pattyly.maintain_partitions(regclass,boolean)') IS NULL
-          THEN 'this version has no partition sets yet' END),
+          THEN 'this version keeps no partitions' END),
     ('pattyly-weekly-vacuum', '30 3 * * sun',
      'vacuums and analyzes all tables, slowly, without those that are locked; autovacuum does not analyze partitioned ones'
      || CASE WHEN (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN ''

@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/ownspi.h"
@@ -233,13 +234,16 @@ new_job_store(const NewJob *job)
 					"       timezone = excluded.timezone, overlap = excluded.overlap,"
 					"       catch_up = excluded.catch_up, max_runtime = excluded.max_runtime,"
 					"       max_retries = excluded.max_retries, retry_delay = excluded.retry_delay,"
-					"       settings = excluded.settings, owner = excluded.owner, enabled = excluded.enabled,"
+					"       settings = excluded.settings, owner = excluded.owner, owner_id = excluded.owner_id,"
+					"       enabled = excluded.enabled, last_scheduled = CASE WHEN j.schedule = excluded.schedule"
+					"                        THEN j.last_scheduled ELSE excluded.last_scheduled END,"
 					"       next_run = CASE WHEN j.schedule = excluded.schedule AND j.timezone = excluded.timezone"
 					"                        AND j.enabled AND excluded.enabled AND j.next_run IS NOT NULL"
 					"                        AND j.system_identifier = $1 AND j.database_id = $2"
 					"                       THEN j.next_run ELSE excluded.next_run END,"
 					"       updated_at = excluded.updated_at"
-					" WHERE j.owner_id = excluded.owner_id"
+					" WHERE CASE WHEN j.system_identifier = $1 AND j.database_id = $2"
+					"       THEN j.owner_id = excluded.owner_id ELSE j.owner = excluded.owner END"
 					" RETURNING id", &args) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

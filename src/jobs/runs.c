@@ -147,7 +147,7 @@ set_outcome(int64 run_id, const RunOutcome *outcome)
 					   " WHERE id = $1 AND finished_at IS NULL", &args) == 1;
 }
 
-/* The payload of NOTIFY is limited to 8000 bytes; a long error is cut. */
+/* Whoever is connected may listen, so the error, in which there may be data, is not told: job_runs has it. */
 static void
 notify(int64 run_id)
 {
@@ -157,8 +157,14 @@ notify(int64 run_id)
 	(void) own_spi_run("SELECT pg_catalog.pg_notify('pattyly_jobs', pg_catalog.json_build_object("
 					   "        'run_id', id, 'job', pg_catalog.left(job_name, 200), 'state', state,"
 					   "        'scheduled_at', scheduled_at, 'attempt', attempt,"
-					   "        'error', pg_catalog.left(error, 500), 'sqlstate', sqlstate)::text)"
+					   "        'sqlstate', sqlstate)::text)"
 					   " FROM pattyly.job_runs WHERE id = $1", &args);
+}
+
+void
+run_create_failed(int64 job_id, TimestampTz scheduled_at, const char *error, const char *sqlstate)
+{
+	notify(run_create(job_id, scheduled_at, "failed", error, sqlstate));
 }
 
 void
@@ -178,17 +184,19 @@ retry(int64 run_id)
 {
 	OwnArgs		args = {0};
 	int64		delay_us;
+	int64		job_id;
 	double		chance;
 
 	own_arg_bigint(&args, run_id);
-	if (own_spi_run("SELECT r.attempt::bigint,"
+	if (own_spi_run("SELECT r.attempt::bigint, r.job_id,"
 					"       (LEAST(GREATEST(EXTRACT(epoch FROM j.retry_delay), 0), 86400) * 1000000)::bigint"
 					" FROM pattyly.job_runs AS r JOIN pattyly.jobs AS j ON j.id = r.job_id"
 					" WHERE r.id = $1 AND r.attempt <= j.max_retries", &args) != 1)
 		return false;
 	chance = pg_prng_double(&pg_global_prng_state);
-	delay_us = retry_delay_us(own_bigint(0, 2), (int) own_bigint(0, 1), chance);
-	own_arg_time(&args, time_now() + delay_us);
+	delay_us = retry_delay_us(own_bigint(0, 3), (int) own_bigint(0, 1), chance);
+	job_id = own_bigint(0, 2);
+	own_arg_time(&args, time_now() + Max(delay_us, run_pause_us(job_id)));
 	return own_spi_run("INSERT INTO pattyly.job_runs (job_id, job_name, owner_id, state, scheduled_at,"
 					   "       start_after, attempt)"
 					   " SELECT job_id, job_name, owner_id, 'starting', scheduled_at, $2, attempt + 1"

@@ -29,7 +29,11 @@ typedef struct RunOutcome
 extern int64 run_create(int64 job_id, TimestampTz scheduled_at, const char *state,
 						const char *error, const char *sqlstate);
 
-/* Of a job whose last runs took the server down, how long the next one of the schedule waits. */
+/* A run that cannot even begin, and no later one: it is told as the end of a run is. */
+extern void run_create_failed(int64 job_id, TimestampTz scheduled_at, const char *error,
+							  const char *sqlstate);
+
+/* Of a job whose last runs took the server down, how long the next one of the schedule, or the next attempt, waits. */
 extern int64 run_pause_us(int64 job_id);
 
 /* The run begins so much later. */

@@ -146,6 +146,8 @@ make_runs(TimestampTz now)
 		prune();
 	}
 	finish(&own);
+	if (ready == READY)
+		dispatch_free();
 	return ready;
 }
 
@@ -232,7 +234,8 @@ try_round(void)
 	{
 		HOLD_INTERRUPTS();
 		EmitErrorReport();
-		AbortCurrentTransaction();
+		/* A subtransaction may be open, too (due.c). */
+		AbortOutOfAnyTransaction();
 		FlushErrorState();
 		RESUME_INTERRUPTS();
 		/* The crew may know of ends that were not written down. */

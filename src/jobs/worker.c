@@ -271,7 +271,9 @@ do_run(WorkerRun *run)
 	allow_cancel();
 	limit_runtime(run->max_runtime_ms);
 	capture_warnings(true);
+	crew_keep_books(false);
 	result = run_with_settings(run);
+	crew_keep_books(true);
 	capture_warnings(false);
 	stop_clock(run->max_runtime_ms);
 	end_run(run, &result);

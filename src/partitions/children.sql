@@ -16,6 +16,20 @@ $$;
 COMMENT ON FUNCTION pattyly.is_api_role(oid) IS
 'Whether clients reach the database as this role: PUBLIC (0), anon, authenticated, and what authenticator can become, unless it goes past row policies anyway. Writes nothing.';
 
+CREATE FUNCTION pattyly.is_partition_open(parent regclass, child oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT NOT c.relrowsecurity AND c.relkind IN ('r', 'p') AND (p.relrowsecurity OR EXISTS (
+        SELECT FROM aclexplode(c.relacl) AS a
+        WHERE CASE WHEN EXISTS (SELECT FROM aclexplode(p.relacl) AS b
+                                WHERE b.grantee IN (0, a.grantee) AND b.privilege_type = a.privilege_type) THEN false
+                   ELSE pattyly.is_api_role(a.grantee) END))
+    FROM pg_class AS p, pg_class AS c WHERE p.oid = parent AND c.oid = child
+$$;
+COMMENT ON FUNCTION pattyly.is_partition_open(regclass, oid) IS
+'Whether clients get more from a partition than through its table: the table has row security and the partition has not, or API roles have a privilege on it that they have not on the table. Writes nothing.';
+
 CREATE FUNCTION pattyly.partition_grants(parent regclass, child text) RETURNS SETOF text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -113,12 +127,14 @@ COMMENT ON FUNCTION pattyly.make_partition(regclass, name, text, text, text[]) I
 
 REVOKE ALL ON FUNCTION
     pattyly.is_api_role(oid),
+    pattyly.is_partition_open(regclass, oid),
     pattyly.partition_grants(regclass, text),
     pattyly.partition_statements(regclass, text, text, text, text[]),
     pattyly.make_partition(regclass, name, text, text, text[])
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     pattyly.is_api_role(oid),
+    pattyly.is_partition_open(regclass, oid),
     pattyly.partition_grants(regclass, text),
     pattyly.partition_statements(regclass, text, text, text, text[]),
     pattyly.make_partition(regclass, name, text, text, text[])

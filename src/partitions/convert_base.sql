@@ -3,7 +3,9 @@
 --   convert_base.sql   the state of a conversion, and what is done in C
 --   convert_check.sql  what cannot be converted
 --   convert_parts.sql  what belongs to a table, as statements
---   convert_steps.sql  the steps, each a transaction
+--   convert_make.sql   step 1, each is a transaction: the copy is made
+--   convert_rows.sql   step 4: rows are copied
+--   convert_steps.sql  the other steps, and which one is next
 --   convert_table.sql  the procedure that takes them, and how to give up
 --
 -- A partitioned copy is made beside the table and filled in small batches, while a trigger carries over to it what
@@ -14,7 +16,7 @@ CREATE TABLE pattyly.conversions (
     copy        regclass NOT NULL UNIQUE,
     schema_name name NOT NULL,
     table_name  name NOT NULL,
-    phase       text NOT NULL CHECK (phase IN ('prepared', 'rehearsed', 'copying', 'copied', 'waiting', 'swapped')),
+    phase       text NOT NULL CHECK (phase IN ('prepared', 'rehearsed', 'copying', 'copied', 'waiting', 'swapped', 'secured')),
     control     name NOT NULL,
     every       text NOT NULL,
     premake     integer NOT NULL,
@@ -44,7 +46,7 @@ COMMENT ON COLUMN pattyly.conversions.copy IS 'The partitioned table; until the 
 COMMENT ON COLUMN pattyly.conversions.schema_name IS 'The schema of both.';
 COMMENT ON COLUMN pattyly.conversions.table_name IS 'The name that the swap passes on.';
 COMMENT ON COLUMN pattyly.conversions.phase IS
-'prepared: the copy is made; rehearsed: the swap was tried on it; copying: writers write to it as well, and it is being filled; copied: it holds every row; waiting: for those whose snapshot is older than that; swapped: it has taken the table''s place.';
+'prepared: the copy is made; rehearsed: the swap was tried on it; copying: writers write to it as well, and it is being filled; copied: it holds every row; waiting: for those whose snapshot is older than that; swapped: it has taken the table''s place; secured: and its partitions have their privileges.';
 COMMENT ON COLUMN pattyly.conversions.control IS 'As convert_table() was called; so are every, premake, retain, on_expire, timezone, start and encoding.';
 COMMENT ON COLUMN pattyly.conversions.shape IS 'Columns, indexes and constraints of the table when the copy was made: the swap wants them unchanged.';
 COMMENT ON COLUMN pattyly.conversions.copy_names IS 'What the indexes of the copy are called until the swap, by the names of the table''s.';
@@ -67,15 +69,20 @@ CREATE FUNCTION pattyly.convert_run(target regclass, statement text, arguments t
 COMMENT ON FUNCTION pattyly.convert_run(regclass, text, text[], text) IS
 'For convert_table(): runs a statement with the rights of the table''s owner and past its row policies, and returns the first column of the first row if that is a text[]. Errors: 42501 unless the caller has the owner''s rights.';
 
+CREATE FUNCTION pattyly.convert_depend(target regclass, trigger_name name, copy regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'pattyly_convert_depend';
+COMMENT ON FUNCTION pattyly.convert_depend(regclass, name, regclass) IS
+'For convert_table(): makes a trigger of a table depend on its copy, so that nobody drops that from under the writers. Errors: 42501 unless the caller has the owners'' rights. Writes pg_depend.';
+
 CREATE FUNCTION pattyly.convert_older() RETURNS text[]
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pattyly_convert_older';
 COMMENT ON FUNCTION pattyly.convert_older() IS
 'For convert_table(): the transactions of this database that may have a snapshot from before this moment, as in pg_locks.virtualxid. Writes nothing.';
 
-CREATE FUNCTION pattyly.convert_top_level() RETURNS boolean
+CREATE FUNCTION pattyly.convert_top_level() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pattyly_convert_top_level';
 COMMENT ON FUNCTION pattyly.convert_top_level() IS
-'For convert_table(): whether the session is in no transaction block. Writes nothing.';
+'For convert_table(): an error where it could not commit: 25001 in a transaction block, 2D000 in a function. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_reached(place text) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'pattyly_convert_reached';
@@ -91,20 +98,48 @@ AS $$
 $$;
 COMMENT ON FUNCTION pattyly.convert_name(oid) IS 'For convert_table(): schema and name of a relation, quoted. Writes nothing.';
 
+CREATE TYPE pattyly.convert_step AS (
+    place   text,
+    busy    text,
+    code    text,
+    message text,
+    detail  text,
+    hint    text
+);
+COMMENT ON TYPE pattyly.convert_step IS
+'For convert_table(): where a step has come to (NULL: nothing is left to do), or what it gave way to, or an error to raise once it is committed.';
+
+CREATE FUNCTION pattyly.convert_phase(target regclass, phase text) RETURNS pattyly.convert_step
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE pattyly.conversions AS c SET phase = convert_phase.phase, changed_at = pattyly.partition_now()
+    WHERE c.target = convert_phase.target;
+    PERFORM pattyly.convert_reached('before_' || phase);
+    RETURN ROW(phase, NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
+END
+$$;
+COMMENT ON FUNCTION pattyly.convert_phase(regclass, text) IS 'For convert_table(): notes that a step is done. Writes pattyly.conversions.';
+
 REVOKE ALL ON FUNCTION
     pattyly.convert_mirror(),
     pattyly.convert_run(regclass, text, text[], text),
+    pattyly.convert_depend(regclass, name, regclass),
     pattyly.convert_older(),
     pattyly.convert_top_level(),
     pattyly.convert_reached(text),
-    pattyly.convert_name(oid)
+    pattyly.convert_name(oid),
+    pattyly.convert_phase(regclass, text)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     pattyly.convert_mirror(),
     pattyly.convert_run(regclass, text, text[], text),
+    pattyly.convert_depend(regclass, name, regclass),
     pattyly.convert_older(),
     pattyly.convert_top_level(),
     pattyly.convert_reached(text),
-    pattyly.convert_name(oid)
+    pattyly.convert_name(oid),
+    pattyly.convert_phase(regclass, text)
 TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pattyly.conversions TO @extowner@ WITH GRANT OPTION;

@@ -304,6 +304,14 @@ BEGIN
             format('%s is in publication %I, which is not yours to change', target, d.pubname),
             'Have this called by somebody who also owns the publication.', 'insufficient_privilege');
     END LOOP;
+    FOR d IN
+        SELECT p.pubname FROM pg_publication AS p, LATERAL pg_get_publication_tables(p.pubname) AS t
+        WHERE t.relid = target AND NOT p.pubviaroot LIMIT 1
+    LOOP
+        PERFORM pattyly.convert_refuse(
+            format('%s is in publication %I, which would publish its rows under the names of its partitions', target, d.pubname),
+            format('ALTER PUBLICATION %I SET (publish_via_partition_root = true)', d.pubname), 'object_not_in_prerequisite_state');
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION pattyly.check_convert_dependents(regclass) IS

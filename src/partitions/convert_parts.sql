@@ -70,8 +70,10 @@ AS $$
     SELECT format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', copy, a.attname, a.attstattarget)
     FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget >= 0
     UNION ALL
-    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', copy, a.attname, array_to_string(a.attoptions, ', '))
-    FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attoptions IS NOT NULL
+    -- Servers may keep options of their own among them.
+    SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', copy, a.attname, string_agg(o, ', '))
+    FROM pg_attribute AS a, unnest(a.attoptions) AS o
+    WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND o LIKE 'n\_distinct%' GROUP BY a.attname
     UNION ALL
     SELECT format('ALTER TABLE %s REPLICA IDENTITY %s', copy, CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING'
                       ELSE 'USING INDEX ' || quote_ident((SELECT 'pattyly_new_' || i.indexrelid FROM pg_index AS i
@@ -238,6 +240,8 @@ AS $$
     SELECT format('ALTER INDEX %s RENAME TO %I', pattyly.convert_name(i.indexrelid), 'pattyly_old_' || i.indexrelid)
     FROM pg_index AS i WHERE i.indrelid = target
 $$;
+COMMENT ON FUNCTION pattyly.convert_detach_statements(regclass) IS
+'For convert_table(): the statements that take away what the copy will have, and make room for its names. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_rename_statements(c pattyly.conversions) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -274,6 +278,8 @@ AS $$
         JOIN pg_attribute AS a ON a.attrelid = target AND a.attnum = d.refobjsubid
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = target AND d.deptype = 'a'
 $$;
+COMMENT ON FUNCTION pattyly.convert_sequence_statements(regclass) IS
+'For convert_table(): the statements by which identities go on in the copy, and sequences that the table owns change hands. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_trigger_statements(target regclass) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -290,6 +296,8 @@ AS $$
         AND t.tgfoid <> (SELECT p.oid FROM pg_proc AS p WHERE p.proname = 'convert_mirror'
                              AND p.pronamespace = 'pattyly'::regnamespace)
 $$;
+COMMENT ON FUNCTION pattyly.convert_trigger_statements(regclass) IS
+'For convert_table(): the statements that make the table''s triggers again, enabled as they are. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_policy_statements(target regclass) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -307,6 +315,8 @@ AS $$
     FROM pg_class AS c, LATERAL (SELECT 'ENABLE' WHERE c.relrowsecurity UNION ALL SELECT 'FORCE' WHERE c.relforcerowsecurity) AS f(what)
     WHERE c.oid = target
 $$;
+COMMENT ON FUNCTION pattyly.convert_policy_statements(regclass) IS
+'For convert_table(): the statements that make the table''s policies again, and turn row security on as it is. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_statistics_statements(target regclass) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -324,6 +334,8 @@ AS $$
         WHERE obj_description(s.oid, 'pg_statistic_ext') IS NOT NULL) AS x(statement)
     WHERE s.stxrelid = target
 $$;
+COMMENT ON FUNCTION pattyly.convert_statistics_statements(regclass) IS
+'For convert_table(): the statements that make the table''s statistics objects again. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_comment_statements(target regclass) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -355,6 +367,8 @@ AS $$
     FROM pg_seclabel AS l LEFT JOIN pg_attribute AS a ON a.attrelid = target AND a.attnum = l.objsubid
     WHERE l.classoid = 'pg_class'::regclass AND l.objoid = target
 $$;
+COMMENT ON FUNCTION pattyly.convert_comment_statements(regclass) IS
+'For convert_table(): the statements that say the comments and security labels again. Writes nothing.';
 
 -- Checked after the swap: NOT VALID until then, which is enough for what is written.
 CREATE FUNCTION pattyly.convert_referring_statements(target regclass) RETURNS SETOF text
@@ -365,6 +379,8 @@ AS $$
                   CASE WHEN k.convalidated THEN ' NOT VALID' END)
     FROM pg_constraint AS k WHERE k.contype = 'f' AND k.confrelid = target AND k.conparentid = 0
 $$;
+COMMENT ON FUNCTION pattyly.convert_referring_statements(regclass) IS
+'For convert_table(): the statements that make the foreign keys again that refer to the table. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_check_statements(target regclass) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -374,17 +390,21 @@ AS $$
     FROM pg_constraint AS k
     WHERE k.contype = 'f' AND k.confrelid = target AND k.conparentid = 0 AND k.convalidated ORDER BY k.oid
 $$;
+COMMENT ON FUNCTION pattyly.convert_check_statements(regclass) IS
+'For convert_table(): the statements that check the foreign keys that refer to the table. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_publication_statements(target regclass) RETURNS SETOF text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('ALTER PUBLICATION %I ADD TABLE %s', p.pubname, pattyly.convert_name(target))
-        || coalesce((SELECT format(' (%s)', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum))
+        || coalesce((SELECT ' (' || string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) || ')'
                      FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum = ANY (r.prattrs::smallint[])), '')
         || coalesce(' WHERE (' || pg_get_expr(r.prqual, target) || ')', '')
     FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid WHERE r.prrelid = target
 $$;
+COMMENT ON FUNCTION pattyly.convert_publication_statements(regclass) IS
+'For convert_table(): the statements that publish the table as it is published. Writes nothing.';
 
 -- CREATE OR REPLACE keeps what a view is to others: its privileges, triggers, comments, and the views on it.
 CREATE FUNCTION pattyly.convert_reader_statements(target regclass) RETURNS SETOF text
@@ -403,6 +423,8 @@ AS $$
         SELECT FROM pg_depend AS d WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
             AND d.refclassid = 'pg_class'::regclass AND d.refobjid = target)
 $$;
+COMMENT ON FUNCTION pattyly.convert_reader_statements(regclass) IS
+'For convert_table(): the statements by which the views and policies that read from the table read from the new one. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_attach_statements(c pattyly.conversions) RETURNS SETOF text
     LANGUAGE sql STABLE

@@ -2,18 +2,12 @@
 
 CREATE FUNCTION pattyly.convert_options(target regclass, control name, every text, premake integer, retain text, on_expire text,
                                         timezone text, start text, encoding text) RETURNS pattyly.conversions
-    LANGUAGE plpgsql VOLATILE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     options pattyly.conversions;
 BEGIN
-    IF NOT pattyly.convert_top_level() THEN
-        PERFORM pattyly.convert_refuse(
-            'convert_table() cannot run inside a transaction block',
-            'Call it by itself, without BEGIN: it commits after each step, so that it holds no lock for long.',
-            'active_sql_transaction');
-    END IF;
     options.control := control;
     options.every := every;
     options.premake := premake;
@@ -26,7 +20,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_options(regclass, name, text, integer, text, text, text, text, text) IS
-'For convert_table(): its arguments as a row. Errors: 25001 in a transaction block. Writes nothing.';
+'For convert_table(): its arguments as a row. Writes nothing.';
 
 -- After a step that gave way: waits a little, ever longer, or raises an error when it has been too long.
 CREATE FUNCTION pattyly.convert_pause(busy text, since timestamptz, tries integer) RETURNS void
@@ -61,6 +55,7 @@ DECLARE
     since timestamptz := pg_catalog.clock_timestamp();
     tries integer := 0;
 BEGIN
+    PERFORM pattyly.convert_top_level();
     LOOP
         COMMIT;
         step := pattyly.convert_next_step(target, options, begun, pg_catalog.current_setting('search_path'));
@@ -81,7 +76,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE pattyly.convert_table(regclass, name, text, integer, text, text, text, text, text) IS
-'Makes a partitioned table of an ordinary one, while others read and write it, and a set of partitions of that; the arguments are those of partition_table(), and control may not be null and must be in every unique index. A copy is filled in batches of about 100 ms, twice the room on disk; a trigger has writers write to it as well; then the two change places within a moment. Name, columns, defaults, identity, indexes, constraints, foreign keys in both directions, privileges, policies, triggers, comments, statistics objects, publications and the views on it stay; what cannot be kept is refused before anything is done. Commits after each step. After an error, a cancel or a crash, call it again the same way and it goes on; cancel_conversion() gives up. It gives way to others: no lock is waited for longer than 200 ms at a time, and tried again for as long as lock_timeout says (0: two minutes). Errors: 25001 in a transaction block, 42501 not the owner, 42809 no ordinary table, 42703 and 22004 control, 55000 something to mend first (see the hint), 0A000 and 2BP01 something that cannot be kept, 54000 more than 1000 partitions, 55006 a conversion with other arguments is under way, 55P03 others were in the way for too long. Writes the table, the catalogs, pattyly.partition_sets and pattyly.conversions.';
+'Makes a partitioned table of an ordinary one, while others read and write it, and a set of partitions of that; the arguments are those of partition_table(), and control may not be null and must be in every unique index. A copy is filled in batches of about 100 ms, twice the room on disk; a trigger has writers write to it as well; then the two change places within a moment. Name, columns, defaults, identity, indexes, constraints, foreign keys in both directions, privileges, policies, triggers, comments, statistics objects, publications and the views on it stay; what cannot be kept is refused before anything is done. Commits after each step. After an error, a cancel or a crash, call it again the same way and it goes on; cancel_conversion() gives up. It gives way to others: no lock is waited for longer than 200 ms at a time, and tried again for as long as lock_timeout says (0: two minutes). Errors: 25001 in a transaction block, 2D000 in a function, 42501 not the owner, 42809 no ordinary table, 42703 and 22004 control, 55000 something to mend first (see the hint), 0A000 and 2BP01 something that cannot be kept, 54000 more than 1000 partitions, 55006 a conversion with other arguments is under way, 55P03 others were in the way for too long. Writes the table, the catalogs, pattyly.partition_sets and pattyly.conversions.';
 
 CREATE FUNCTION pattyly.cancel_conversion(target regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -97,7 +92,7 @@ BEGIN
             'SELECT target FROM pattyly.conversions shows which are.', 'undefined_object');
     END IF;
     PERFORM pattyly.check_partition_owner(c.copy);
-    IF c.phase = 'swapped' THEN
+    IF c.phase IN ('swapped', 'secured') THEN
         PERFORM pattyly.convert_refuse(
             format('table %I.%I is partitioned already', c.schema_name, c.table_name),
             'Call pattyly.convert_table() once more, as before, for what is left to do.', 'object_not_in_prerequisite_state');

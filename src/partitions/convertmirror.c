@@ -11,7 +11,7 @@
  * The table is read with a fresh snapshot even under REPEATABLE READ, as foreign
  * keys do: the row is the writer's own, so it is the same in every snapshot, but
  * the copy's row may be younger than the writer's snapshot.  Whoever fills the
- * copy locks the row in the table first (convert_parts.sql), so nobody else is at
+ * copy locks the row in the table first (convert_rows.sql), so nobody else is at
  * the copy's row of a key that the writer has changed.
  *
  * It runs as the table's owner, past the row policies of both tables: the writer

@@ -6,7 +6,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/fault.h"
 #include "executor/spi.h"
@@ -18,6 +23,7 @@
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
+PATTYLY_FUNCTION(pattyly_convert_depend);
 PATTYLY_FUNCTION(pattyly_convert_run);
 PATTYLY_FUNCTION(pattyly_convert_older);
 PATTYLY_FUNCTION(pattyly_convert_top_level);
@@ -84,7 +90,8 @@ pattyly_convert_run(PG_FUNCTION_ARGS)
 	bool		isnull;
 
 	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	/* What the owner's functions leave behind must not run as us later. */
+	SetUserIdAndSecContext(owner, security | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 	SPI_connect();
 	execute(statement, arguments);
 	result = first_array(&isnull);
@@ -117,10 +124,39 @@ pattyly_convert_older(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* Called by the procedure itself, whose commits it is about. */
 Datum
 pattyly_convert_top_level(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(!IsTransactionBlock());
+	if (IsTransactionBlock())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("convert_table() cannot run inside a transaction block"),
+				 errhint("Call it by itself, without BEGIN: it commits after each step, so that it holds no lock for long.")));
+	if (!SPI_inside_nonatomic_context())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("convert_table() cannot be called from a function"),
+				 errhint("CALL it by itself: it commits after each step, so that it holds no lock for long.")));
+	PG_RETURN_VOID();
+}
+
+/* target, trigger_name, copy */
+Datum
+pattyly_convert_depend(PG_FUNCTION_ARGS)
+{
+	Oid			target = PG_GETARG_OID(0);
+	Oid			copy = PG_GETARG_OID(2);
+	ObjectAddress trigger,
+				table;
+
+	(void) asowner_check(target);
+	(void) asowner_check(copy);
+	ObjectAddressSet(trigger, TriggerRelationId,
+					 get_trigger_oid(target, NameStr(*PG_GETARG_NAME(1)), false));
+	ObjectAddressSet(table, RelationRelationId, copy);
+	recordDependencyOn(&trigger, &table, DEPENDENCY_NORMAL);
+	PG_RETURN_VOID();
 }
 
 /* place */

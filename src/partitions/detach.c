@@ -45,8 +45,8 @@ cancel_detach(void)
 	SetLatch(MyLatch);
 }
 
-static void
-start_timer(int timeout_ms)
+static TimeoutId
+detach_timer(void)
 {
 	static bool registered;
 	static TimeoutId timer;
@@ -54,18 +54,21 @@ start_timer(int timeout_ms)
 	if (!registered)
 		timer = RegisterTimeout(USER_TIMEOUT, cancel_detach);
 	registered = true;
+	return timer;
+}
+
+static void
+start_timer(int timeout_ms)
+{
 	timed_out = false;
-	if (timeout_ms > 0)
-		enable_timeout_after(timer, timeout_ms);
-	else
-		disable_timeout(timer, false);
+	enable_timeout_after(detach_timer(), timeout_ms);
 }
 
 /* A cancel that came when there was nothing to wait for any more is not meant for what comes next. */
 static void
 stop_timer(void)
 {
-	start_timer(0);
+	disable_timeout(detach_timer(), false);
 	if (timed_out)
 		QueryCancelPending = false;
 }

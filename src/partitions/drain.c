@@ -13,6 +13,8 @@ PATTYLY_FUNCTION(pattyly_drain_default);
 /* However wild the values are. */
 #define MAX_PARTITIONS 1000
 
+#define DRAIN_QUERY "SELECT d.* FROM pattyly.drain_some($1, $2[1]::integer, $2[2]::bigint) AS d"
+
 typedef struct DrainRun
 {
 	Run			run;
@@ -24,8 +26,9 @@ tell(const Actions *done)
 {
 	for (int i = 0; i < done->n; i++)
 		ereport(NOTICE,
-				(errmsg("%s partition \"%s\" from %s to %s%s%s", done->rows[i].action, done->rows[i].partition,
-						done->rows[i].from, done->rows[i].to, done->rows[i].reason ? ": " : "",
+				(errmsg("%s partition \"%s\" from %s to %s%s%s", done->rows[i].action,
+						done->rows[i].partition, done->rows[i].from, done->rows[i].to,
+						done->rows[i].reason ? ": " : "",
 						done->rows[i].reason ? done->rows[i].reason : "")));
 }
 
@@ -41,8 +44,9 @@ drain(Run *run)
 	{
 		Actions		done = {0};
 
-		if (!upkeep_step(run, (Step) {"drain", "SELECT d.* FROM pattyly.drain_some($1, $2[1]::integer, $2[2]::bigint) AS d",
-								   2, texts, &done}))
+		Step		step = {"drain", DRAIN_QUERY, 2, texts, &done};
+
+		if (!upkeep_step(run, step))
 			return;
 		tell(&done);
 		if (done.n == 0 || done.rows[done.n - 1].how == NULL)

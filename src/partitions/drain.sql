@@ -1,8 +1,11 @@
 -- partitions: rows leave the default partition. C: drain.c.
 --
 -- A range can be attached only when the default partition has none of its rows, and a row must be visible at any time, once.
--- So all rows of a range move in the transaction that attaches it: into a table that is not yet a partition, while nobody
--- else writes to the default one. Readers see the rows in the one or in the other.
+-- So all rows of a range move in the transaction that attaches it, into a table that is not yet a partition, and the table is
+-- locked from the beginning. Less will not do: a query that has looked up the partitions and then waits for the default one
+-- would read that after the move, with a snapshot from after the move, and not know the partition where the rows are now; and
+-- whoever had been told to write to the default one would get an error. Nor will a stronger lock at the end: a transaction
+-- that has read and now writes would be in a deadlock with it.
 
 CREATE FUNCTION pattyly.drain_statements(s pattyly.partition_sets, rest oid, child text, from_value text, to_value text) RETURNS text[]
     LANGUAGE sql STABLE
@@ -16,7 +19,9 @@ AS $$
         SELECT t.tgname, t.tgenabled FROM pg_trigger AS t
         WHERE t.tgrelid = rest AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 8 <> 0
     )
-    SELECT ARRAY(SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', pattyly.partition_full_name(rest), t.tgname) FROM triggers AS t)
+    -- An error instead of rows that a policy hides.
+    SELECT ARRAY['SET LOCAL row_security = off']
+        || ARRAY(SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', pattyly.partition_full_name(rest), t.tgname) FROM triggers AS t)
         || format('WITH moved AS (DELETE FROM %s WHERE %s RETURNING %s) INSERT INTO %s (%s) SELECT %s FROM moved',
                   pattyly.partition_full_name(rest),
                   concat_ws(' AND ', CASE WHEN from_value <> 'MINVALUE' THEN format('%I >= %L', s.control, from_value) END,
@@ -105,6 +110,7 @@ DECLARE
     key regtype;
     rest oid;
     place bigint := after;
+    calendar bigint;
     left_over bigint := batch;
     d record;
 BEGIN
@@ -116,13 +122,18 @@ BEGIN
     END IF;
     PERFORM pattyly.run_as_owner(s.parent, ARRAY[
         'SET CONSTRAINTS ALL IMMEDIATE',
-        format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', pattyly.partition_full_name(s.parent)),
-        format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', pattyly.partition_full_name(rest))]);
+        format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', pattyly.partition_full_name(s.parent))]);
     LOOP
         place := pattyly.partition_extreme(rest, s.control, place, NULL, false);
         EXIT WHEN place IS NULL;
         d := pattyly.drain_range(s, key, rest, place);
-        EXIT WHEN d.partition IS NULL;
+        IF d.partition IS NULL THEN
+            -- Outside of the calendar: those before it are passed over, those after it are the end.
+            calendar := pattyly.partition_position(s.every, key, s.encoding, s.timezone, '0001-01-03 00:00+00');
+            EXIT WHEN calendar IS NULL OR place >= calendar;
+            place := calendar;
+            CONTINUE;
+        END IF;
         place := d.next_place;
         left_over := left_over - d.moved;
         RETURN QUERY SELECT d.action, d.partition, d.from_value, d.to_value, d.reason, place::text, NULL::text, NULL::text;
@@ -136,7 +147,7 @@ COMMENT ON FUNCTION pattyly.drain_some(regclass, integer, bigint) IS
 CREATE PROCEDURE pattyly.drain_default(parent regclass, batch integer DEFAULT 10000)
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_drain_default';
 COMMENT ON PROCEDURE pattyly.drain_default(regclass, integer) IS
-'Moves the rows of a set''s default partition to the partitions of their ranges, which it makes; at most 1000 of them a call. A transaction moves whole ranges until it has moved batch rows; a range is never divided, so that each row is visible once at any time. While it moves, others read the default partition and do not write to it; at the end ACCESS EXCLUSIVE is held on it for a moment. Triggers do not fire. Says in notices what it did. Errors: 42704 no set, 0A000 a foreign key would delete, 55P03 in use, 2D000 inside a transaction block.';
+'Moves the rows of a set''s default partition to the partitions of their ranges, which it makes; at most 1000 of them a call. A transaction moves whole ranges until it has moved batch rows; a range is never divided, so that each row is visible once at any time. While a transaction moves rows, nobody else reads or writes the table (ACCESS EXCLUSIVE), so keep batch small on a busy one. Triggers do not fire. Says in notices what it did. Errors: 42704 no set, 0A000 a foreign key would delete, 55P03 in use, 2D000 inside a transaction block.';
 
 ---- Who may ----
 

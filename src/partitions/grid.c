@@ -93,7 +93,8 @@ from_seconds(GridKey key, int64_t at_s, bool *cut)
 		case GRID_INT8_MS:
 			return at_s * 1000;
 		case GRID_UUIDV7:
-			return (int64_t) ((uint64_t) clamp(at_s * 1000, 0, UUID_LAST_MS, cut) << 16 ^ (uint64_t) UUID_TOP_BIT);
+			return (int64_t) ((uint64_t) clamp(at_s * 1000, 0, UUID_LAST_MS, cut) << 16 ^
+							  (uint64_t) UUID_TOP_BIT);
 		default:
 			return at_s * US_PER_S;
 	}
@@ -587,7 +588,8 @@ grid_suffix(const Grid *grid, const GridRange *range, char *suffix)
 			week_suffix(day, suffix);
 			return;
 		case GRID_DAY:
-			snprintf(suffix, GRID_SUFFIX_SIZE, "_%04" PRId64 "_%02d_%02d", date.year, date.month, date.day);
+			snprintf(suffix, GRID_SUFFIX_SIZE, "_%04" PRId64 "_%02d_%02d", date.year, date.month,
+					 date.day);
 			return;
 		default:
 			clock_suffix(grid, range, suffix);

@@ -82,10 +82,10 @@ extern const char *grid_step_fault(GridStep step, GridKey key);
 /* Whether "width" can never reach over a whole partition. */
 extern bool grid_step_is_shorter(GridStep width, GridStep partition);
 
-/* The position of a moment (microseconds since 1970-01-01 UTC), for keys that are times; false when no key can say it. */
+/* The position of a moment (microseconds since 1970-01-01 UTC); false when no key can say it, and for ids. */
 extern bool grid_position(const Grid *grid, int64_t at_us, int64_t *position);
 
-/* The range that a position lies in; false when it lies outside of what the key can say, or of the years 1 to 9999. */
+/* The range that a position lies in; false when no key can be there, or outside of the years 1 to 9999. */
 extern bool grid_range(const Grid *grid, int64_t position, GridRange *range);
 
 /* False at the end of the line. */
@@ -99,7 +99,7 @@ extern void grid_value(GridKey key, int64_t position, char *value);
 
 extern void grid_suffix(const Grid *grid, const GridRange *range, char *suffix);
 
-/* The table's name, in UTF-8 or an encoding of single bytes, shortened by whole characters, and all of the suffix. */
+/* The table's name (in UTF-8 or single bytes), shortened by whole characters, and all of the suffix. */
 extern void grid_name(const char *table, const char *suffix, char *name);
 
 #endif							/* PARTITIONS_GRID_H */

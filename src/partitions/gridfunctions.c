@@ -67,11 +67,13 @@ refuse_key(Oid type, const char *encoding)
 				 errmsg("cannot partition by a key of type %s", format_type_be(type)),
 				 type == UUIDOID ?
 				 errhint("If the keys are UUIDs of version 7, say so: encoding => 'uuidv7'.") :
-				 errhint("The key can be timestamptz, timestamp, date, bigint, integer or smallint, or with an encoding bigint, integer or uuid.")));
+				 errhint("The key can be timestamptz, timestamp, date, bigint, integer or smallint, "
+						 "or with an encoding bigint, integer or uuid.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("encoding \"%s\" does not fit a key of type %s", encoding, format_type_be(type)),
-			 errhint("There are epoch_s (bigint or integer), epoch_ms (bigint) and uuidv7 (uuid); other keys have none.")));
+			 errhint("There are epoch_s (bigint or integer), epoch_ms (bigint) and uuidv7 (uuid); "
+					 "other keys have none.")));
 }
 
 static GridStep
@@ -84,7 +86,8 @@ parse_step(const char *text, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s is \"%s\": %s", what, text, fault),
-				 errhint("Write one number and one of minutes, hours, days, weeks, months, years, such as '1 month'; for ids a number alone, such as '100000'.")));
+				 errhint("Write one number and one of minutes, hours, days, weeks, months, years, such as "
+						 "'1 month'; for ids a number alone, such as '100000'.")));
 	return step;
 }
 
@@ -97,7 +100,8 @@ check_step(GridStep step, GridKey key, const char *text, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s is \"%s\", which does not fit the key: %s", what, text, fault),
-				 errhint("A key that is a time goes with '1 month' and the like, an id with a number such as '100000', and a number that is a time needs its encoding, epoch_s or epoch_ms.")));
+				 errhint("A key that is a time goes with '1 month' and the like, an id with a number such as "
+						 "'100000', and a number that is a time needs its encoding, epoch_s or epoch_ms.")));
 }
 
 /* The arguments 0 to 3 of the functions below. */
@@ -269,8 +273,9 @@ put_bound(List *datums, int at, Datum *values, bool *nulls)
 }
 
 /*
- * pg_class.relpartbound as (is_default, from_pos, to_pos, from_value, to_value); positions are NULL where there is no
- * bound. NULL for what is no range of one column.
+ * pg_class.relpartbound as (is_default, from_pos, to_pos, from_value, to_value);
+ * positions are NULL where there is no bound.  NULL for what is no range of one
+ * column.
  */
 Datum
 pattyly_partition_bound(PG_FUNCTION_ARGS)
@@ -283,7 +288,8 @@ pattyly_partition_bound(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (!IsA(spec, PartitionBoundSpec) ||
-		(!spec->is_default && (spec->strategy != PARTITION_STRATEGY_RANGE || list_length(spec->lowerdatums) != 1)))
+		(!spec->is_default &&
+		 (spec->strategy != PARTITION_STRATEGY_RANGE || list_length(spec->lowerdatums) != 1)))
 		PG_RETURN_NULL();
 	values[0] = BoolGetDatum(spec->is_default);
 	if (!spec->is_default)

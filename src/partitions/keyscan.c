@@ -132,7 +132,8 @@ scan_one(KeyScan *scan, Oid table, const char *control)
 	if (!keyposition_is_known(scan->type))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("table %s has no column \"%s\" that could be a key", RelationGetRelationName(scan->table), control),
+				 errmsg("table %s has no column \"%s\" that could be a key",
+						RelationGetRelationName(scan->table), control),
 				 errhint("Name the column by which the table is partitioned.")));
 	index = open_index(scan);
 	if (index == NULL)

@@ -19,10 +19,12 @@
 
 PATTYLY_FUNCTION(pattyly_maintain_partitions);
 
-/* The second phase of a detaching without blocking: until all transactions that know the partition are over. */
-#define DETACH_TIMEOUT_MS 30000
+/* How long a detach without blocking waits for the transactions that may still use the partition. */
+#define DETACH_TIMEOUT_MS 10000
 
 #define CREATED_AT_ONCE 100
+
+#define PLAN_QUERY "SELECT p.* FROM pattyly.partition_actions($1, NULL) AS p WHERE $2 IS NOT NULL"
 
 /* ---- the actions of a plan ---- */
 
@@ -32,13 +34,29 @@ is_action(const Action *action, const char *name)
 	return strcmp(action->action, name) == 0;
 }
 
+/* The actions that one function each does. */
 static bool
-finalize(Run *run, const Action *action)
+do_simple(Run *run, const Action *action)
 {
-	if (!upkeep_step(run, (Step) {"finalize", "SELECT pattyly.finalize_partition($1, $2[1])", 1,
-							  (const char *const *) &action->partition}))
-		return false;
-	upkeep_note(run, "finalized", action->partition);
+	static const struct
+	{
+		const char *action;
+		const char *sql;
+		const char *done;
+	}			simple[] = {
+		{"finalize", "SELECT pattyly.finalize_partition($1, $2[1])", "finalized"},
+		{"close", "SELECT pattyly.shut_partition($1, $2[1])", "closed"},
+	};
+
+	for (int i = 0; i < lengthof(simple); i++)
+	{
+		if (!is_action(action, simple[i].action))
+			continue;
+		if (!upkeep_step(run, (Step) {simple[i].action, simple[i].sql, 1,
+									  (const char *const *) &action->partition}))
+			return false;
+		upkeep_note(run, simple[i].done, action->partition);
+	}
 	return true;
 }
 
@@ -98,7 +116,8 @@ detach_without_blocking(Run *run, const Action *action)
 	if (error == NULL)
 		return true;
 	if (waited_too_long)
-		error->message = pstrdup("transactions that are older go on using it; the next run ends the detaching");
+		error->message = pstrdup("transactions that are older go on using it; "
+								 "the next run ends the detaching");
 	upkeep_note_error(run, action->partition, error, waited_too_long || upkeep_is_lock_error(error));
 	return false;
 }
@@ -133,7 +152,7 @@ static void
 follow_plan(Run *run, const Actions *plan)
 {
 	for (int i = 0; i < plan->n; i++)
-		if (is_action(&plan->rows[i], "finalize") && !finalize(run, &plan->rows[i]))
+		if (!do_simple(run, &plan->rows[i]))
 			return;
 	if (!create(run, plan))
 		return;
@@ -154,7 +173,8 @@ note_skipped(Run *run, const Actions *plan)
 			continue;
 		upkeep_note(run, action->partition, action->reason);
 		run->worth_a_warning = true;
-		if (is_action(action, "skip") && strcmp(action->how, "default") != 0 && run->outcome == OUTCOME_OK)
+		if (is_action(action, "skip") && strcmp(action->how, "default") != 0 &&
+			run->outcome == OUTCOME_OK)
 			run->outcome = OUTCOME_FAILED;
 	}
 }
@@ -181,8 +201,7 @@ do_set(Run *run)
 {
 	Actions		plan = {0};
 
-	if (!upkeep_step(run, (Step) {"plan", "SELECT p.* FROM pattyly.partition_actions($1, NULL) AS p WHERE $2 IS NOT NULL",
-							  .result = &plan}))
+	if (!upkeep_step(run, (Step) {"plan", PLAN_QUERY, .result = &plan}))
 		return;
 	if (run->dry_run)
 	{
@@ -219,8 +238,8 @@ all_sets(MemoryContext memory, int *n)
 	Oid		   *sets;
 	bool		isnull;
 
-	if (SPI_execute("SELECT s.parent FROM pattyly.partition_sets AS s ORDER BY s.last_run_at NULLS FIRST, s.parent::oid",
-					true, 0) != SPI_OK_SELECT)
+	if (SPI_execute("SELECT s.parent FROM pattyly.partition_sets AS s "
+					"ORDER BY s.last_run_at NULLS FIRST, s.parent::oid", true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the sets");
 	*n = (int) SPI_processed;
 	sets = MemoryContextAlloc(memory, sizeof(Oid) * (*n + 1));

@@ -4,11 +4,14 @@ CREATE FUNCTION pattyly.make_planned_partitions(parent regclass, texts text[]) R
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    -- Whoever is about to write to the default partition would get an error when that loses the range on the way.
+    SELECT pattyly.run_as_owner(parent, ARRAY[format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', pattyly.partition_full_name(parent))])
+    FROM pg_partitioned_table AS p WHERE p.partrelid = parent AND p.partdefid <> 0;
     SELECT count(pattyly.make_partition(parent, texts[i]::name, texts[i + 1], texts[i + 2]))
     FROM generate_series(1, cardinality(texts), 3) AS i
 $$;
 COMMENT ON FUNCTION pattyly.make_planned_partitions(regclass, text[]) IS
-'As make_partition() for several, given as triples: name, from, to. Returns how many.';
+'As make_partition() for several, given as triples: name, from, to; keeps writers waiting (SHARE ROW EXCLUSIVE) when there is a default partition. Returns how many.';
 
 CREATE FUNCTION pattyly.partition_id(parent regclass, partition text) RETURNS oid
     LANGUAGE sql STABLE
@@ -56,6 +59,17 @@ AS $$
 $$;
 COMMENT ON FUNCTION pattyly.close_partition(regclass, oid) IS
 'The statements that keep API roles out of a partition: row security as the parent has it, and no grants. Writes nothing.';
+
+CREATE FUNCTION pattyly.shut_partition(parent regclass, partition text) RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT count(pattyly.run_as_owner(t.relid, ARRAY(SELECT pattyly.close_partition(parent, t.relid))))
+    FROM pattyly.partition_children(parent) AS k, pg_partition_tree(k.id) AS t
+    WHERE k.name = partition AND pattyly.is_partition_open(parent, t.relid)
+$$;
+COMMENT ON FUNCTION pattyly.shut_partition(regclass, text) IS
+'Keeps API roles out of a partition, and of its own partitions, that somebody has made without (is_partition_open); returns of how many. Takes ACCESS EXCLUSIVE on them.';
 
 CREATE FUNCTION pattyly.leaving_statements(parent regclass, child oid, on_expire text) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -135,6 +149,7 @@ REVOKE ALL ON FUNCTION
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
     pattyly.close_partition(regclass, oid),
+    pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),
     pattyly.end_leaving(regclass, text),
     pattyly.expire_partition(regclass, text),
@@ -149,6 +164,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
     pattyly.close_partition(regclass, oid),
+    pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),
     pattyly.end_leaving(regclass, text),
     pattyly.expire_partition(regclass, text),

@@ -151,13 +151,25 @@ BEGIN
         AND NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid AND NOT i.inhdetachpending)
     ORDER BY c.relname;
 
+    RETURN QUERY SELECT 'close', k.name::text, k.from_value, k.to_value,
+        CASE WHEN p.relrowsecurity THEN 'the table has row security and the partition, or a part of it, has not'
+             ELSE 'API roles have privileges on the partition, or a part of it, that they have not on the table' END,
+        NULL, full_name, pattyly.partition_full_name(k.id)
+    FROM pattyly.partition_children(s.parent) AS k JOIN pg_class AS c ON c.oid = k.id JOIN pg_class AS p ON p.oid = s.parent
+    WHERE NOT k.pending AND (
+        -- Cheap for those that are as they were made.
+        NOT c.relrowsecurity AND (p.relrowsecurity OR c.relacl IS NOT NULL) AND pattyly.is_partition_open(s.parent, k.id)
+        -- It locks what it lists, so it is asked only where there is more than one.
+        OR c.relkind = 'p' AND EXISTS (SELECT FROM pg_partition_tree(k.id) AS t WHERE pattyly.is_partition_open(s.parent, t.relid)))
+    ORDER BY k.name;
+
     RETURN QUERY SELECT w.action, w.name::text, w.from_value, w.to_value, w.reason, w.how, full_name, NULL
     FROM pattyly.partition_wanted(s, key, now_pos, upto_pos, s.premake, 1001) AS w;
 
     IF rest IS NOT NULL AND pattyly.partition_extreme(rest, s.control, NULL, NULL, false) IS NOT NULL THEN
         RETURN QUERY SELECT 'report', c.relname::text, NULL, NULL,
-            format('the default partition holds about %s rows: CALL pattyly.drain_default(%L)',
-                   greatest(c.reltuples, 1)::bigint, s.parent), NULL, full_name, pattyly.partition_full_name(rest)
+            format('the default partition holds %s: CALL pattyly.drain_default(%L)',
+                   CASE WHEN c.reltuples > 0 THEN format('about %s rows', c.reltuples::bigint) ELSE 'rows' END, s.parent), NULL, full_name, pattyly.partition_full_name(rest)
         FROM pg_class AS c WHERE c.oid = rest;
     END IF;
 
@@ -186,7 +198,7 @@ AS $$
     SELECT a.action, a.partition, a.from_value, a.to_value, a.reason FROM pattyly.partition_actions(parent, upto) AS a
 $$;
 COMMENT ON FUNCTION pattyly.partition_plan(regclass, timestamptz) IS
-'What the next run of maintain_partitions() will do with a set, or all runs from now up to a time: finalize, create, detach, drop, archive; skip and report, which do nothing, say in reason what is in the way. Errors: 42704 no set, 42809 the table is not what it was, 42501 not the owner''s rights. Writes nothing.';
+'What the next run of maintain_partitions() will do with a set, or all runs from now up to a time: finalize, close (row security as the table has it, no grants to API roles), create (at most 1001), detach, drop, archive; skip and report, which do nothing, say in reason what is in the way. Errors: 42704 no set, 42809 the table is not what it was, 42501 not the owner''s rights. Writes nothing.';
 
 ---- Who may ----
 

@@ -40,7 +40,8 @@ upkeep_outcome_name(const Run *run)
 void
 upkeep_begin(Run *run, FunctionCallInfo fcinfo, const char *procedure)
 {
-	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) || ((CallContext *) fcinfo->context)->atomic)
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		((CallContext *) fcinfo->context)->atomic)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 				 errmsg("%s() cannot run inside a transaction block", procedure),

@@ -11,12 +11,13 @@ async function startPooled() {
   return startGateway(await startPostgrest('pooled', settings, pooler))
 }
 
-// direct: as Supabase sets it up. exposed: the administrator has put pattyly among the API schemas, too.
+// direct: as Supabase sets it up. exposed: the administrator has put pattyly and an archive among the API
+// schemas, too.
 // wrapped: the application has a pre-request function of its own. pooled: pgbouncer in between.
 async function startServers() {
   const [direct, exposed, wrapped, pooled] = await Promise.all([
     startPostgrest('direct').then(startGateway),
-    startPostgrest('exposed', { 'db-schemas': 'public, pattyly' }).then(startGateway),
+    startPostgrest('exposed', { 'db-schemas': 'public, pattyly, archive' }).then(startGateway),
     startPostgrest('wrapped', { 'db-config': false, 'db-pre-request': 'public.before_request' }).then(startGateway),
     startPooled(),
   ])
@@ -38,6 +39,8 @@ const order = [
   'access-write',
   'access-rpc',
   'access-tokens',
+  'partitions',
+  'jobs',
   'pooler',
 ]
 const unknown = wanted.filter((name) => !order.includes(name))

@@ -9,6 +9,7 @@ use IPC::Run ();
 use PattylyNode;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = new_server('convert_table', 'log_min_messages = error', 'max_wal_size = 2GB');
 
@@ -185,6 +186,26 @@ for my $protocol (qw(simple prepared))
 	};
 }
 
+# Rows that were copied after a snapshot was taken would not be there for it.
+subtest 'whoever has an older snapshot is waited for' => sub {
+	make_tables(3000);
+	my $reader = $node->background_psql('postgres');
+	$reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+	$reader->query_safe('SELECT count(*) FROM app.owners');
+	my ($out, $err) = ('', '');
+	my $run = IPC::Run::start(
+		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SET pattyly.frozen_clock = '2031-06-15 00:00+00'", '-c', $call ],
+		'>', \$out, '2>', \$err, IPC::Run::timeout(60));
+	ok($node->poll_query_until('postgres', q{SELECT phase = 'waiting' AND cardinality(wait_for) > 0 FROM pattyly.conversions}), 'all is copied');
+	usleep(1_000_000);
+	is($node->safe_psql('postgres', 'SELECT phase FROM pattyly.conversions'), 'waiting', 'it waits');
+	is($reader->query_safe('SELECT count(*) FROM app.items'), 3000, 'the older snapshot has all rows');
+	$reader->query_safe('COMMIT');
+	$reader->quit;
+	ok($run->finish, 'then it ends') or diag $err;
+	is_converted('at the end');
+};
+
 # ---- killed ----
 
 # Each time something is written before it goes on, in each of the ways that count.
@@ -201,10 +222,13 @@ sub write_a_little
 			DELETE FROM app.$table WHERE id % 100 = $n + 60;
 		};
 	}
+	# It cascades into one of them.
+	my $owner = 50 - $n % 20;
+	$sql .= "DELETE FROM app.owners WHERE id = $owner; DELETE FROM app.double WHERE owner = $owner;";
 	return $node->safe_psql('postgres', "BEGIN; $sql END;");
 }
 
-my @places = map { ("before_$_", "after_$_") } qw(prepared rehearsed copying batch copied waiting swapped checked finished);
+my @places = map { ("before_$_", "after_$_") } qw(prepared rehearsed copying batch copied waiting swapped secured checked finished);
 
 SKIP:
 {

@@ -57,7 +57,6 @@ SELECT bag_eq($$SELECT split_part(line, ' (', 1) FROM pattyly.load_maintenance()
 SELECT command FROM pattyly.jobs WHERE name = 'pattyly-weekly-log-cleanup' \gexec
 SELECT results_eq('SELECT runid FROM cron.job_run_details ORDER BY 1', ARRAY[3, 4]::bigint[],
 	'runs that began or ended within 7 days are kept');
-SELECT command FROM pattyly.jobs WHERE name = 'pattyly-daily-partitions' \gexec
 ROLLBACK;
 
 -- The commands run as they stand.

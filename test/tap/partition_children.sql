@@ -114,6 +114,50 @@ SELECT is(has_table_privilege('anon', 'plain_2026', 'SELECT'), false, 'still no 
 SELECT is(has_table_privilege('tests_reader', 'plain_2026', 'SELECT'), true, 'but to a reader');
 SELECT is((SELECT relreplident FROM pg_class WHERE oid = 'plain_2026'::regclass), 'f', 'replica identity full');
 
+-- Partitions that somebody made by hand, as the projects' default privileges leave them: open to everybody.
+CREATE TABLE guide (at date NOT NULL, sender integer) PARTITION BY RANGE (at);
+CREATE TABLE guide_2025 PARTITION OF guide FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE guide_own PARTITION OF guide FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE guide_rest PARTITION OF guide DEFAULT;
+ALTER TABLE guide ENABLE ROW LEVEL SECURITY;
+ALTER TABLE guide_own ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON guide_own TO anon USING (true);
+GRANT ALL ON guide, guide_2025, guide_own, guide_rest TO anon, authenticated;
+GRANT SELECT ON guide_2025 TO tests_reader, PUBLIC;
+SELECT pattyly.partition_table('guide', 'at', '1 year', 0);
+SELECT is((SELECT array_agg(relname || ' ' || relrowsecurity ORDER BY relname) FROM pg_class WHERE relname ~ '^guide_.*[^x]$' AND relkind = 'r'),
+	'{"guide_2025 true","guide_2026 true","guide_own true","guide_rest true"}', 'what was made by hand is closed when it is adopted');
+SELECT is(has_table_privilege(r, t, 'SELECT, INSERT, UPDATE, DELETE'), false, format('%s has nothing on %s', r, t))
+FROM unnest('{anon,authenticated}'::name[]) AS r, unnest('{guide_2025,guide_2026,guide_rest}'::text[]) AS t;
+SELECT is(has_table_privilege('tests_reader', 'guide_2025', 'SELECT'), true, 'a reader keeps his grant');
+SELECT is(has_table_privilege('anon', 'guide_own', 'SELECT'), true, 'policies of its own are left alone');
+CREATE TABLE guide_2027 PARTITION OF guide FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
+GRANT SELECT ON guide_2027 TO anon;
+SELECT is((SELECT array_agg(action || ' ' || partition) FROM pattyly.partition_plan('guide')), '{"close guide_2027"}', 'one that comes later is in the plan');
+CALL pattyly.maintain_partitions('guide');
+SELECT is((SELECT relrowsecurity FROM pg_class WHERE oid = 'guide_2027'::regclass) AND NOT has_table_privilege('anon', 'guide_2027', 'SELECT'), true, 'and closed by the next run');
+CREATE TABLE guide_2028 PARTITION OF guide FOR VALUES FROM ('2028-01-01') TO ('2029-01-01') PARTITION BY LIST (sender);
+ALTER TABLE guide_2028 ENABLE ROW LEVEL SECURITY;
+CREATE TABLE guide_2028_1 PARTITION OF guide_2028 FOR VALUES IN (1);
+GRANT SELECT ON guide_2028_1 TO anon;
+SELECT is((SELECT array_agg(action || ' ' || partition) FROM pattyly.partition_plan('guide')), '{"close guide_2028"}', 'a partition of a partition counts, too');
+CALL pattyly.maintain_partitions('guide');
+SELECT is((SELECT relrowsecurity FROM pg_class WHERE oid = 'guide_2028_1'::regclass) AND NOT has_table_privilege('anon', 'guide_2028_1', 'SELECT'), true, 'and is closed');
+SELECT is((SELECT count(*) FROM pattyly.partition_plan('guide')), 0::bigint, 'then nothing is left to do');
+-- Without row security, grants are all that keeps clients out.
+CREATE TABLE shelf (at date NOT NULL) PARTITION BY RANGE (at);
+GRANT SELECT ON shelf TO anon;
+SELECT pattyly.partition_table('shelf', 'at', '1 year', 0);
+CREATE TABLE shelf_2025 PARTITION OF shelf FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE shelf_2024 PARTITION OF shelf FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+REVOKE ALL ON shelf_2025, shelf_2024 FROM anon, authenticated;
+GRANT SELECT, INSERT ON shelf_2025 TO anon;
+GRANT SELECT ON shelf_2024 TO anon;
+SELECT is((SELECT array_agg(action || ' ' || partition) FROM pattyly.partition_plan('shelf')), '{"close shelf_2025"}', 'more than the table grants is too much, as much is not');
+CALL pattyly.maintain_partitions('shelf');
+SELECT is(has_table_privilege('anon', 'shelf_2025', 'SELECT, INSERT'), false, 'and is taken away');
+SELECT is((SELECT count(*) FROM pattyly.partition_plan('shelf')), 0::bigint, 'once');
+
 ---- Whose rights -----------------------------------------------------------------------------------------------------
 
 -- What the owner has lying around runs as the owner, whoever maintains.
@@ -130,6 +174,22 @@ SELECT pattyly.partition_table('app.trap', 'at', '1 year', 1);
 CALL pattyly.drain_default('app.trap');
 SELECT is((SELECT array_agg(DISTINCT who::text) FROM whoami), '{tests_owner}', 'the owner''s function runs as the owner when a superuser drains');
 SELECT is((SELECT tableoid::regclass::text FROM app.trap), 'app.trap_2026', 'and the row has moved');
+
+-- Whoever has not the owner's rights changes nothing.
+GRANT USAGE ON SCHEMA pattyly TO tests_reader;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pattyly TO tests_reader;
+GRANT EXECUTE ON ALL PROCEDURES IN SCHEMA pattyly TO tests_reader;
+GRANT ALL ON pattyly.partition_sets, pattyly.leaving_partitions TO tests_reader;
+SELECT tests.act_as('tests_reader');
+SELECT is((tests.outcome($$SELECT pattyly.partition_table('app.message', 'at', '1 month', 40)$$)).sqlstate, '42501', 'partition_table: not the owner''s rights');
+SELECT is((tests.outcome($$SELECT * FROM pattyly.partition_plan('app.message')$$)).sqlstate, '42501', 'partition_plan: not the owner''s rights');
+SELECT is((tests.outcome($$SELECT pattyly.run_as_owner('app.message', '{SELECT 1}')$$)).sqlstate, '42501', 'run_as_owner: not the owner''s rights');
+SELECT is((tests.outcome($$SELECT pattyly.partition_extreme('app.message', 'at', NULL, NULL, true)$$)).sqlstate, '42501', 'partition_extreme: not the owner''s rights');
+CALL pattyly.maintain_partitions();
+SELECT is((SELECT last_outcome || ' ' || last_detail FROM pattyly.partition_sets WHERE parent = 'app.message'::regclass), 'failed plan: must be owner of table app.message',
+	'maintain_partitions: the set has failed, and why');
+SELECT tests.act_as_self();
+REVOKE ALL ON ALL TABLES IN SCHEMA pattyly FROM tests_reader;
 
 SELECT * FROM finish();
 RESET ROLE;

@@ -42,6 +42,36 @@ const calls = {
   'login_as a role that may more': { uid: ids.ada, role: 'service_role' },
   visible_rows: { target: '"Client"', uid: ids.ada },
   explain_access: { target: '"Client"', key: ids.cleo, uid: ids.ada },
+  schedule_job: { name: 'j', schedule: '@daily', command: 'SELECT 1' },
+  unschedule_job: { name: 'j' },
+  run_job: { name: 'j' },
+  cancel_job: { name: 'j' },
+  pause_job: { name: 'j' },
+  resume_job: { name: 'j' },
+  resume_jobs: {},
+  next_runs: { schedule: '@daily' },
+  is_job_at_home: { system_identifier: 1, database_id: 1 },
+  load_maintenance: {},
+  maintenance_jobs: {},
+  check_errors: {},
+  check_health: {},
+  record_sizes: {},
+  partition_table: { parent: 'letters', control: 'created_at', every: '1 year' },
+  forget_partitions: { parent: 'letters' },
+  partition_plan: { parent: 'letters', upto: '2030-01-01' },
+  partition_extreme: { target: 'letters', control: 'created_at', from_pos: 0, to_pos: null, highest: true },
+  partition_children: { parent: 'letters' },
+  run_as_owner: { target: 'letters', statements: ['SELECT 1'] },
+  make_partition: { parent: 'letters', name: 'x', from_value: '2000-01-01', to_value: '2000-02-01' },
+  lock_partition_set: { parent: 'letters' },
+  expire_partition: { parent: 'letters', partition: 'letters_default' },
+  cancel_conversion: { target: 'chats' },
+  convert_run: { target: 'letters', statement: 'SELECT 1' },
+}
+const procedures = {
+  maintain_partitions: {},
+  convert_table: { target: 'notes', control: 'id', every: '1000' },
+  drain_default: { parent: 'letters' },
 }
 // What a service token may: to count, no more.
 const forServices = [
@@ -53,7 +83,11 @@ const forServices = [
   'enforce_limit',
   'refund_limit',
 ]
-const relations = ['limits', 'routes', 'ip_list', 'limit_stats', 'limit_memory', 'api_bundles', 'relations']
+const views = ['limit_stats', 'limit_memory', 'job_status', 'partitions']
+const relations = [
+  ...['limits', 'routes', 'ip_list', 'api_bundles', 'relations', 'jobs', 'job_runs', 'partition_sets'],
+  ...['leaving_partitions', 'conversions', 'size_history', 'error_counters', ...views],
+]
 
 const ask = (call) => (db) => db.schema('pattyly').rpc(call.split(' ')[0], calls[call])
 const outcome = ({ status, error }) => [status, error?.code]
@@ -61,11 +95,13 @@ const outcome = ({ status, error }) => [status, error?.code]
 async function refusedAll(gateway, role, token, status) {
   const { send } = connect(gateway, { token })
   const denied = [status, '42501']
+  for (const [name, args] of Object.entries(procedures))
+    is(outcome(await send((db) => db.schema('pattyly').rpc(name, args))), [404, 'PGRST202'], `${role} finds no ${name}`)
   for (const call of Object.keys(calls)) is(outcome(await send(ask(call))), denied, `${role} may not call ${call}`)
   for (const name of relations) {
     const at = (use) => send((db) => use(db.schema('pattyly').from(name)))
     is(outcome(await at((table) => table.select())), denied, `${role} may not read ${name}`)
-    if (name.startsWith('limit_')) continue
+    if (views.includes(name)) continue
     is(outcome(await at((table) => table.insert({}))), denied, `${role} may not write to ${name}`)
     is(
       outcome(await at((table) => table.delete().not(Object.keys(columns[name])[0], 'is', null))),
@@ -85,6 +121,13 @@ const columns = {
   ip_list: { network: '0.0.0.0/0' },
   api_bundles: { object: 'x' },
   relations: { name: 'x' },
+  jobs: { command: 'SELECT 1' },
+  job_runs: { job_name: 'x' },
+  partition_sets: { every: '1 day' },
+  leaving_partitions: { on_expire: 'drop' },
+  conversions: { every: '1 day' },
+  size_history: { bytes: 0 },
+  error_counters: { name: 'x' },
 }
 
 async function allowedToAnybody(gateway, role, token) {
@@ -155,6 +198,8 @@ const everything = `SELECT md5(concat(
   (SELECT string_agg(i::text, ';') FROM pattyly.ip_list AS i),
   (SELECT string_agg(r::text, ';') FROM pattyly.relations AS r),
   (SELECT string_agg(p::text, ';') FROM pg_policies AS p),
+  (SELECT string_agg(s::text, ';') FROM pattyly.partition_sets AS s),
+  (SELECT count(*) FROM pattyly.jobs),
   (SELECT string_agg(nspacl::text, ';') FROM pg_namespace WHERE nspname = 'pattyly'),
   (SELECT string_agg(proacl::text, ';' ORDER BY oid) FROM pg_proc WHERE pronamespace = 'pattyly'::regnamespace)))`
 
