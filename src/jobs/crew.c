@@ -52,8 +52,8 @@ static bool holds;
 static int	my_place = -1;
 
 static bool wake_wanted;
-static bool keeps_books = true;
 static bool launcher_wanted;
+static bool keeps_books = true;
 
 static Size
 crew_bytes(void)

@@ -253,4 +253,4 @@ GRANT EXECUTE ON FUNCTION
     pattyly.partition_key(regclass, name),
     pattyly.check_partition_owner(regclass)
 TO @extowner@ WITH GRANT OPTION;
-GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON pattyly.partition_sets, pattyly.leaving_partitions TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT, INSERT, UPDATE, DELETE ON pattyly.partition_sets, pattyly.leaving_partitions TO @extowner@ WITH GRANT OPTION;

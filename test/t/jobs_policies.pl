@@ -50,7 +50,7 @@ subtest 'retries' => sub {
 	my @told = notifications();
 	is(scalar @told, 1, 'now everybody is told, once');
 	is(join('|', map { $told[0]{$_} } qw(job state attempt sqlstate)), 'fails|failed|3|22012', 'of the last attempt');
-	ok(!exists $told[0]{error}, 'without its error, in which there may be data');
+	ok(!exists $told[0]{error}, 'but not of its error, in which there may be data: whoever is connected may listen');
 	is($told[0]{run_id}, sql($node, 'SELECT max(id) FROM pattyly.job_runs'), 'by its number');
 	remove('fails');
 };
