@@ -36,7 +36,7 @@ FROM message_counts AS b, message_counts AS a, (
 WHERE b.at = 'before' AND a.at = 'after';
 \t off
 \pset format aligned
-SELECT partition, from_value::date AS "from", to_value::date AS "to", rows_estimate AS rows, pg_size_pretty(bytes) AS size
+SELECT partition, from_value::date AS "from", to_value::date AS "to", rows_estimate AS "rows, about", pg_size_pretty(bytes) AS size
 FROM partitions_after ORDER BY from_value;
 \t on
 \pset format unaligned
