@@ -33,12 +33,28 @@ value_text(const char *name, const JsonbValue *value)
 	pg_unreachable();
 }
 
+static void
+name_setting(void *name)
+{
+	errcontext("setting \"%s\" of a job", (const char *) name);
+}
+
 /* With "change" false it is tried only. */
 static void
 set_one(const char *name, const char *value, bool change)
 {
+	ErrorContextCallback callback = {error_context_stack, name_setting, unconstify(char *, name)};
+
+	/* Names with a dot are an extension's, or anybody's. */
+	if (strchr(name, '.') == NULL && GetConfigOption(name, true, false) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("unrecognized configuration parameter \"%s\" in the settings of a job", name),
+				 errhint("See pg_settings for the names of settings.")));
+	error_context_stack = &callback;
 	(void) set_config_option(name, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SET, change, ERROR, false);
+	error_context_stack = callback.previous;
 }
 
 static void

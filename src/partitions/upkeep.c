@@ -258,6 +258,7 @@ upkeep_report(const Run *run, int level)
 			 errmsg("partitions of \"%s\": %s", name != NULL ? name : psprintf("%u", run->parent),
 					outcome_names[run->outcome]),
 			 errdetail("%s.", run->detail.data),
+			 name == NULL ? errhint("If the table was dropped, run SELECT pattyly.forget_partitions(%u::regclass).", run->parent) :
 			 errhint("pattyly.partition_plan() shows what is to be done and what is in the way.")));
 }
 
