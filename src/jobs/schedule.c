@@ -349,7 +349,7 @@ check_word_count(Reader reader, Reader *result)
 		if (++n > N_FIELDS)
 			return fail(result, reader.at,
 						"there are more than five fields (minute, hour, day of month, month, weekday); seconds and years have none");
-		if (n == 2 && unit_s(&reader) != 0)
+		if ((n == 2 || n == 3) && unit_s(&reader) != 0)
 			return fail(result, result->at, "an interval begins with the word every, as in every 90 seconds");
 		reader.at += word_length(&reader);
 	}

@@ -201,6 +201,7 @@ void
 upkeep_note_error(Run *run, const char *what, const ErrorData *error, bool locked)
 {
 	run->outcome = locked ? OUTCOME_SKIPPED_LOCKED : OUTCOME_FAILED;
+	run->hint = error->hint != NULL ? MemoryContextStrdup(run->memory, error->hint) : NULL;
 	upkeep_note(run, what, error->message);
 }
 
@@ -245,6 +246,16 @@ upkeep_locked(Run *run, void (*body) (Run *run))
 	PG_END_TRY();
 }
 
+static const char *
+hint_of(const Run *run)
+{
+	if (get_rel_name(run->parent) == NULL)
+		return psprintf("If the table was dropped, run SELECT pattyly.forget_partitions(%u::regclass).", run->parent);
+	if (run->hint != NULL)
+		return run->hint;
+	return "pattyly.partition_plan() shows what is to be done and what is in the way.";
+}
+
 void
 upkeep_report(const Run *run, int level)
 {
@@ -258,7 +269,6 @@ upkeep_report(const Run *run, int level)
 			 errmsg("partitions of \"%s\": %s", name != NULL ? name : psprintf("%u", run->parent),
 					outcome_names[run->outcome]),
 			 errdetail("%s.", run->detail.data),
-			 name == NULL ? errhint("If the table was dropped, run SELECT pattyly.forget_partitions(%u::regclass).", run->parent) :
-			 errhint("pattyly.partition_plan() shows what is to be done and what is in the way.")));
+			 errhint("%s", hint_of(run))));
 }
 

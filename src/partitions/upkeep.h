@@ -26,6 +26,7 @@ typedef struct Run
 	Oid			parent;
 	Outcome		outcome;
 	bool		worth_a_warning;	/* although it is ok */
+	const char *hint;			/* of the last error, if it had one */
 	StringInfoData detail;
 } Run;
 
