@@ -70,6 +70,7 @@ upkeep_set(Run *run, Oid parent)
 	run->parent = parent;
 	run->outcome = OUTCOME_OK;
 	run->worth_a_warning = false;
+	run->hint = NULL;
 }
 
 /* ---- steps ---- */
