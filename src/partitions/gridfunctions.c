@@ -58,7 +58,7 @@ find_key(Oid type, const char *encoding, GridKey *key)
 	return false;
 }
 
-static void pg_noreturn
+pg_noreturn static void
 refuse_key(Oid type, const char *encoding)
 {
 	if (encoding == NULL)
