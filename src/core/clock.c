@@ -88,3 +88,11 @@ clock_now_us(void)
 		return frozen_us;
 	return clock_from_timestamp(GetCurrentTimestamp());
 }
+
+PATTYLY_FUNCTION(pattyly_clock_now);
+
+Datum
+pattyly_clock_now(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(clock_to_timestamp(clock_now_us()));
+}

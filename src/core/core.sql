@@ -19,6 +19,12 @@ REVOKE ALL ON FUNCTION pattyly.is_preloaded() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.is_preloaded() IS
 'Whether the server loaded pattyly at start, as its shared memory needs. Writes nothing.';
 
+CREATE FUNCTION pattyly.clock_now() RETURNS timestamptz
+    LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pattyly_clock_now';
+REVOKE ALL ON FUNCTION pattyly.clock_now() FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.clock_now() IS
+'The time by pattyly''s clock, which pattyly.frozen_clock can stop. Writes nothing.';
+
 -- Who may get what. Each room lists its own objects right after making them; grant_api() reads this table.
 --   R = API roles, S = service role and application servers.
 -- Bundle A is the owner of the extension, bundle M is pg_monitor; both are granted at install.
@@ -101,6 +107,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.grant_api(name, name[]),
     pattyly.revoke_api(name, name[])
 TO @extowner@;
+GRANT EXECUTE ON FUNCTION pattyly.clock_now() TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT ON pattyly.api_bundles TO @extowner@;
 
 DO $$

@@ -1,11 +1,6 @@
 -- jobs: the daily and weekly tasks of a deployment, as ordinary jobs. What they find they raise as a WARNING, which
 -- job_runs.warnings keeps and job_status shows as "succeeded with warnings", and return as a row, for whoever asks.
 
-CREATE FUNCTION pattyly.jobs_now() RETURNS timestamptz
-    LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pattyly_jobs_now';
-REVOKE ALL ON FUNCTION pattyly.jobs_now() FROM PUBLIC;
-COMMENT ON FUNCTION pattyly.jobs_now() IS 'The time by pattyly''s clock. Writes nothing.';
-
 CREATE TABLE pattyly.size_history (
     at          timestamptz NOT NULL,
     object      text NOT NULL,
@@ -34,7 +29,7 @@ CREATE FUNCTION pattyly.check_errors() RETURNS SETOF text
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    clock    timestamptz := pattyly.jobs_now();
+    clock    timestamptz := pattyly.clock_now();
     counter  record;
     finding  record;
     grown    jsonb := '{}';
@@ -158,7 +153,7 @@ CREATE FUNCTION pattyly.record_sizes() RETURNS SETOF text
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    clock   timestamptz := pattyly.jobs_now();
+    clock   timestamptz := pattyly.clock_now();
     finding record;
 BEGIN
     INSERT INTO pattyly.size_history (at, object, bytes)
@@ -274,7 +269,7 @@ COMMENT ON FUNCTION pattyly.load_maintenance(text) IS
 'Schedules the daily and weekly tasks of the deployment guide as jobs of the calling role, named pattyly-daily-... and pattyly-weekly-...; change, pause or unschedule them as any others. Called again it puts them back as they come. profile: supabase. Returns a line a job, and one for each task that is left out and why. Errors: 22023 unknown profile, 22004 NULL, as schedule_job(). Writes pattyly.jobs.';
 
 GRANT EXECUTE ON FUNCTION pattyly.load_maintenance(text), pattyly.maintenance_jobs(), pattyly.check_errors(),
-    pattyly.check_health(), pattyly.record_sizes(), pattyly.jobs_now()
+    pattyly.check_health(), pattyly.record_sizes()
 TO @extowner@;
 GRANT SELECT ON pattyly.size_history TO @extowner@ WITH GRANT OPTION;
 GRANT INSERT, UPDATE, DELETE ON pattyly.size_history TO @extowner@;

@@ -87,10 +87,6 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON pattyly.leaving_partit
 
 ---- The grid ----
 
-CREATE FUNCTION pattyly.partition_now() RETURNS timestamptz
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'pattyly_partition_now';
-COMMENT ON FUNCTION pattyly.partition_now() IS 'The time by pattyly''s clock. Writes nothing.';
-
 CREATE FUNCTION pattyly.partition_position(every text, key regtype, encoding text, timezone text, at timestamptz) RETURNS bigint
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'pattyly_partition_position';
 COMMENT ON FUNCTION pattyly.partition_position(text, regtype, text, text, timestamptz) IS
@@ -226,7 +222,6 @@ COMMENT ON FUNCTION pattyly.check_partition_owner(regclass) IS 'An error unless 
 ---- Who may ----
 
 REVOKE ALL ON FUNCTION
-    pattyly.partition_now(),
     pattyly.partition_position(text, regtype, text, text, timestamptz),
     pattyly.partition_before(text, regtype, text, text, bigint, text),
     pattyly.partition_ranges(text, regtype, text, text, bigint, bigint, integer, integer),
@@ -240,7 +235,6 @@ REVOKE ALL ON FUNCTION
     pattyly.check_partition_owner(regclass)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-    pattyly.partition_now(),
     pattyly.partition_position(text, regtype, text, text, timestamptz),
     pattyly.partition_before(text, regtype, text, text, bigint, text),
     pattyly.partition_ranges(text, regtype, text, text, bigint, bigint, integer, integer),

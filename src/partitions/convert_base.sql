@@ -117,7 +117,7 @@ CREATE FUNCTION pattyly.convert_phase(target regclass, phase text) RETURNS patty
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    UPDATE pattyly.conversions AS c SET phase = convert_phase.phase, changed_at = pattyly.partition_now()
+    UPDATE pattyly.conversions AS c SET phase = convert_phase.phase, changed_at = pattyly.clock_now()
     WHERE c.target = convert_phase.target;
     PERFORM pattyly.convert_reached('before_' || phase);
     RETURN ROW(phase, NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;

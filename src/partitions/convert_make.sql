@@ -63,7 +63,7 @@ AS $$
 DECLARE
     max_made CONSTANT integer := 1000;
     key regtype := pattyly.check_partition_set(s);
-    now_pos bigint := pattyly.partition_position(s.every, key, s.encoding, s.timezone, pattyly.partition_now());
+    now_pos bigint := pattyly.partition_position(s.every, key, s.encoding, s.timezone, pattyly.clock_now());
     start_pos bigint := CASE WHEN c.start IS NOT NULL THEN pattyly.partition_start(s, key, c.start) END;
     lowest bigint := pattyly.partition_extreme(c.target, c.control, NULL, NULL, false);
     highest bigint := pattyly.partition_extreme(c.target, c.control, NULL, NULL, true);
@@ -186,7 +186,7 @@ BEGIN
     options.batch_rows := 1000;
     options.unchecked := '{}';
     options.phase := 'prepared';
-    options.started_at := pattyly.partition_now();
+    options.started_at := pattyly.clock_now();
     options.changed_at := options.started_at;
     options.copy := pattyly.convert_make_copy(target, options.control);
     PERFORM pattyly.convert_make_partitions(options, pattyly.convert_set(options));

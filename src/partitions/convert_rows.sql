@@ -158,7 +158,7 @@ BEGIN
     upto := coalesce(pattyly.convert_boundary(c, keys, false), c.copy_until);
     n := pattyly.convert_copy_rows(c, keys, upto, path);
     UPDATE pattyly.conversions AS u
-    SET copied_to = upto, rows_copied = u.rows_copied + n, changed_at = pattyly.partition_now(),
+    SET copied_to = upto, rows_copied = u.rows_copied + n, changed_at = pattyly.clock_now(),
         -- So that it takes about 100 ms, and twice as many at most.
         batch_rows = least(greatest(c.batch_rows * 0.1 / greatest(extract(epoch FROM clock_timestamp() - began), 0.05), 10), 20000)
     WHERE u.target = c.target;

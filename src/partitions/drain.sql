@@ -83,7 +83,7 @@ BEGIN
         action := 'passed over';
         reason := w.reason;
         RETURN;
-    ELSIF pattyly.partition_position(s.every, key, s.encoding, s.timezone, pattyly.partition_now()) IS NULL
+    ELSIF pattyly.partition_position(s.every, key, s.encoding, s.timezone, pattyly.clock_now()) IS NULL
         AND place > pattyly.partition_highest(s.parent, s.control) + 1000::numeric * s.every::bigint THEN
         -- Ids have no clock: partitions are made after the highest, and retention counts from it.
         action := 'passed over';

@@ -5,8 +5,8 @@
  */
 #include "postgres.h"
 
-#include "core/compat.h"
 #include "core/clock.h"
+#include "core/compat.h"
 #include "core/zone.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -21,7 +21,6 @@
 PATTYLY_FUNCTION(pattyly_partition_before);
 PATTYLY_FUNCTION(pattyly_partition_bound);
 PATTYLY_FUNCTION(pattyly_partition_name);
-PATTYLY_FUNCTION(pattyly_partition_now);
 PATTYLY_FUNCTION(pattyly_partition_position);
 PATTYLY_FUNCTION(pattyly_partition_ranges);
 
@@ -127,12 +126,6 @@ grid_of_arguments(FunctionCallInfo fcinfo)
 }
 
 /* ---- functions ---- */
-
-Datum
-pattyly_partition_now(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_TIMESTAMPTZ(clock_to_timestamp(clock_now_us()));
-}
 
 /* (every, key, encoding, timezone, at timestamptz): NULL when no key can be so. */
 Datum

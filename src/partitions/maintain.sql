@@ -129,7 +129,7 @@ CREATE FUNCTION pattyly.record_partition_run(parent regclass, texts text[]) RETU
 AS $$
 BEGIN
     UPDATE pattyly.partition_sets AS s
-    SET last_run_at = pattyly.partition_now(), last_outcome = texts[1], last_detail = texts[2]
+    SET last_run_at = pattyly.clock_now(), last_outcome = texts[1], last_detail = texts[2]
     WHERE s.parent = record_partition_run.parent;
 END
 $$;

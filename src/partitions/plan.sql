@@ -127,7 +127,7 @@ BEGIN
     END IF;
     key := pattyly.partition_key(s.parent, s.control);
     PERFORM pattyly.check_partition_owner(s.parent);
-    now_pos := pattyly.partition_position(s.every, key, s.encoding, s.timezone, pattyly.partition_now());
+    now_pos := pattyly.partition_position(s.every, key, s.encoding, s.timezone, pattyly.clock_now());
     IF now_pos IS NULL THEN
         now_pos := coalesce(pattyly.partition_highest(s.parent, s.control),
                             (SELECT min(k.from_pos) FROM pattyly.partition_children(s.parent) AS k WHERE NOT k.pending), 0);

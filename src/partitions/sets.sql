@@ -49,7 +49,7 @@ BEGIN
     -- Undone with the function: it has a setting of its own.
     PERFORM set_config('timezone', s.timezone, true);
     result := pattyly.partition_position(s.every, key, s.encoding, s.timezone,
-                                         coalesce(start::timestamptz, pattyly.partition_now()));
+                                         coalesce(start::timestamptz, pattyly.clock_now()));
     IF result IS NULL THEN
         RAISE EXCEPTION 'start is %, and there is no such key', coalesce(quote_literal(start), 'now')
             USING ERRCODE = 'datetime_field_overflow', HINT = 'Start at a time that the key can hold.';
@@ -73,7 +73,7 @@ DECLARE
     s pattyly.partition_sets := ROW(parent, control, every, premake, retain, on_expire, timezone, encoding, NULL, NULL, NULL);
     key regtype := pattyly.check_partition_set(s);
     first bigint := pattyly.partition_start(s, key, start);
-    last bigint := greatest(first, pattyly.partition_position(every, key, encoding, timezone, pattyly.partition_now()));
+    last bigint := greatest(first, pattyly.partition_position(every, key, encoding, timezone, pattyly.clock_now()));
     w record;
     texts text[] := '{}';
 BEGIN
