@@ -14,24 +14,11 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "tcop/dest.h"
-#include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
-
-bool
-detach_is_top_level(FunctionCallInfo fcinfo)
-{
-	const PlannedStmt *statement;
-
-	if (ActivePortal == NULL || list_length(ActivePortal->stmts) != 1 || IsInTransactionBlock(true))
-		return false;
-	statement = linitial_node(PlannedStmt, ActivePortal->stmts);
-	return statement->utilityStmt != NULL && IsA(statement->utilityStmt, CallStmt) &&
-		((CallStmt *) statement->utilityStmt)->funcexpr->funcid == fcinfo->flinfo->fn_oid;
-}
 
 static volatile sig_atomic_t timed_out;
 

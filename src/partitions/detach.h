@@ -5,13 +5,7 @@
 #ifndef PARTITIONS_DETACH_H
 #define PARTITIONS_DETACH_H
 
-#include "fmgr.h"
-
-/*
- * Whether this procedure is the statement that the client sent, by itself and
- * outside of a transaction block: nothing else can commit at its own pace.
- */
-extern bool detach_is_top_level(FunctionCallInfo fcinfo);
+#include "utils/palloc.h"
 
 /*
  * As the current user, without a lock_timeout, for at most so long.  SPI must

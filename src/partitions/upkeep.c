@@ -8,6 +8,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "core/fault.h"
+#include "core/procedure.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -40,13 +41,8 @@ upkeep_outcome_name(const Run *run)
 void
 upkeep_begin(Run *run, FunctionCallInfo fcinfo, const char *procedure)
 {
-	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		((CallContext *) fcinfo->context)->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
-				 errmsg("%s() cannot run inside a transaction block", procedure),
-				 errhint("It ends transactions of its own: CALL it by itself, outside of BEGIN and COMMIT.")));
-	run->top_level = detach_is_top_level(fcinfo);
+	procedure_must_not_be_atomic(fcinfo, procedure);
+	run->top_level = procedure_is_top_level(fcinfo);
 	run->memory = AllocSetContextCreate(PortalContext, "partition run", ALLOCSET_DEFAULT_SIZES);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 }

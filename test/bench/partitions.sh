@@ -62,17 +62,30 @@ partition_idle() {
 
 # A writer that wants the table all the time: its longest wait while partitions are made.
 partition_waiting() {
-	local log=$work/waiting
 	query -q -c 'CREATE TABLE waits (at timestamptz NOT NULL) PARTITION BY RANGE (at)' \
 		-c "SELECT pattyly.partition_table('waits', 'at', '1 day', 0)" >/dev/null
-	echo 'INSERT INTO waits VALUES (now());' >"$work/insert.sql"
-	as_user pgbench -n -c 1 -T 6 -l --log-prefix="$log" -f "$work/insert.sql" >/dev/null 2>&1 &
-	sleep 2
-	query -q -c "SELECT pattyly.partition_table('waits', 'at', '1 day', 50)" >/dev/null
-	wait $! || true
 	new_samples
-	sample 1 wait "$(cat "$log".* 2>/dev/null | awk '{ if ($3 > max) max = $3 } END { printf "%.1f", max / 1000 }')"
+	sample 1 wait "$(longest_insert waits "SELECT pattyly.partition_table('waits', 'at', '1 day', 50)")"
+	if [ -n "$partman" ]; then
+		query -q -c 'CREATE TABLE partman_waits (at timestamptz NOT NULL) PARTITION BY RANGE (at)' \
+			-c "SELECT partman.create_parent('public.partman_waits', 'at', 'native', 'daily', p_premake := 1)" \
+			-c 'UPDATE partman.part_config SET premake = 51, infinite_time_partitions = true' >/dev/null
+		sample 1 partman_wait "$(longest_insert partman_waits "SELECT partman.run_maintenance('public.partman_waits')")"
+	fi
 	title "Partitions: the longest a writer waited while 50 were made"
 	table ms
-	row "INSERT into the table" "" "%.1f" "$(statistics wait)"
+	row "partition_table()" "" "%.1f" "$(statistics wait)"
+	if [ -n "$partman" ]; then
+		row "pg_partman run_maintenance()" "" "%.1f" "$(statistics partman_wait)"
+	fi
+}
+
+longest_insert() { # TABLE STATEMENT -> milliseconds
+	local log=$work/waiting-$1
+	echo "INSERT INTO $1 VALUES (now());" >"$work/insert.sql"
+	as_user pgbench -n -c 1 -T 6 -l --log-prefix="$log" -f "$work/insert.sql" >/dev/null 2>&1 &
+	sleep 2
+	query -q -c "$2" >/dev/null
+	wait $! || true
+	cat "$log".* 2>/dev/null | awk '{ if ($3 > max) max = $3 } END { printf "%.1f", max / 1000 }'
 }

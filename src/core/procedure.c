@@ -1,0 +1,53 @@
+/*
+ * procedure.c
+ *		See procedure.h.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "core/compat.h"
+#include "core/procedure.h"
+#include "nodes/parsenodes.h"
+#include "tcop/pquery.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+
+void
+procedure_must_not_be_atomic(FunctionCallInfo fcinfo, const char *name)
+{
+	if (fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+		!((CallContext *) fcinfo->context)->atomic)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+			 errmsg("%s() cannot run inside a transaction block", name),
+			 errhint("It ends transactions of its own: CALL it by itself, outside of BEGIN and COMMIT.")));
+}
+
+bool
+procedure_is_top_level(FunctionCallInfo fcinfo)
+{
+	const PlannedStmt *statement;
+
+	if (ActivePortal == NULL || list_length(ActivePortal->stmts) != 1 || IsInTransactionBlock(true))
+		return false;
+	statement = linitial_node(PlannedStmt, ActivePortal->stmts);
+	return statement->utilityStmt != NULL && IsA(statement->utilityStmt, CallStmt) &&
+		((CallStmt *) statement->utilityStmt)->funcexpr->funcid == fcinfo->flinfo->fn_oid;
+}
+
+/* As a procedure's own COMMIT does, with time between its two halves. */
+void
+procedure_leave_transaction(void)
+{
+	ForgetPortalSnapshots();
+	CommitTransactionCommand();
+}
+
+/* Does no harm when a transaction is open that has failed: it ends. */
+void
+procedure_enter_transaction(void)
+{
+	AbortCurrentTransaction();
+	StartTransactionCommand();
+}

@@ -1,0 +1,29 @@
+/*
+ * procedure.h
+ *		For procedures that end transactions of their own: whether they may, and
+ *		how to have none at all for a while.
+ */
+#ifndef CORE_PROCEDURE_H
+#define CORE_PROCEDURE_H
+
+#include "fmgr.h"
+
+/* An error (2D000) inside of a transaction block, a function or a DO block that is one. */
+extern void procedure_must_not_be_atomic(FunctionCallInfo fcinfo, const char *name);
+
+/*
+ * Whether this procedure is the statement that the client sent, by itself and
+ * outside of a transaction block: nothing else can commit at its own pace.
+ */
+extern bool procedure_is_top_level(FunctionCallInfo fcinfo);
+
+/*
+ * For one that is at top level, SPI not connected: commits, and then there is no
+ * transaction until the other is called.  An error in between has to be caught,
+ * and the other called, before anything else; so has memory to be used that
+ * transactions do not own.
+ */
+extern void procedure_leave_transaction(void);
+extern void procedure_enter_transaction(void);
+
+#endif							/* CORE_PROCEDURE_H */
