@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/access.h"
+#include "backups/backups.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/fault.h"
@@ -29,5 +30,6 @@ _PG_init(void)
 	limits_init();
 	access_init();
 	jobs_init();
+	backups_init();
 	MarkGUCPrefixReserved("pattyly");
 }

@@ -10,6 +10,7 @@
 #include "nodes/parsenodes.h"
 #include "tcop/pquery.h"
 #include "utils/portal.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 void
@@ -36,18 +37,35 @@ procedure_is_top_level(FunctionCallInfo fcinfo)
 		((CallStmt *) statement->utilityStmt)->funcexpr->funcid == fcinfo->flinfo->fn_oid;
 }
 
+/* Between transactions nobody owns what is opened; this one does. */
+static ResourceOwner outside;
+
 /* As a procedure's own COMMIT does, with time between its two halves. */
 void
 procedure_leave_transaction(void)
 {
 	ForgetPortalSnapshots();
 	CommitTransactionCommand();
+	outside = ResourceOwnerCreate(NULL, "pattyly outside of a transaction");
+	CurrentResourceOwner = outside;
 }
 
-/* Does no harm when a transaction is open that has failed: it ends. */
+void
+procedure_commit(void)
+{
+	ForgetPortalSnapshots();
+	CommitTransactionCommand();
+	StartTransactionCommand();
+}
+
 void
 procedure_enter_transaction(void)
 {
-	AbortCurrentTransaction();
+	ResourceOwnerRelease(outside, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+	ResourceOwnerRelease(outside, RESOURCE_RELEASE_LOCKS, false, false);
+	ResourceOwnerRelease(outside, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+	CurrentResourceOwner = NULL;
+	ResourceOwnerDelete(outside);
+	outside = NULL;
 	StartTransactionCommand();
 }

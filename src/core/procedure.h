@@ -20,10 +20,13 @@ extern bool procedure_is_top_level(FunctionCallInfo fcinfo);
 /*
  * For one that is at top level, SPI not connected: commits, and then there is no
  * transaction until the other is called.  An error in between has to be caught,
- * and the other called, before anything else; so has memory to be used that
- * transactions do not own.
+ * and the other called, before anything else.  In between catalogs cannot be
+ * read, not even for a name, and memory has to be used that no transaction owns.
  */
 extern void procedure_leave_transaction(void);
 extern void procedure_enter_transaction(void);
+
+/* Ends the transaction and begins the next. */
+extern void procedure_commit(void);
 
 #endif							/* CORE_PROCEDURE_H */

@@ -1,0 +1,196 @@
+/*
+ * catalogue.c
+ *		See catalogue.h.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "backups/backups.h"
+#include "backups/catalogue.h"
+#include "backups/directory.h"
+#include "catalog/namespace.h"
+#include "core/compat.h"
+#include "core/ownspi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+/* 0 stands for making backups as such; a row for itself.  When a transaction aborts, all are gone. */
+static LOCKTAG held[2];
+static int	n_held;
+
+static Oid
+backups_table(void)
+{
+	return get_relname_relid("backups", get_namespace_oid("pattyly", false));
+}
+
+static bool
+lock(uint32 object)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, backups_table(), object, 0);
+	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	held[n_held++] = tag;
+	return true;
+}
+
+void
+catalogue_lock_runs(void)
+{
+	n_held = 0;
+	if (!lock(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another backup of this database is being made or verified"),
+				 errhint("Wait for it: its row in pattyly.backups says since when.")));
+}
+
+void
+catalogue_lock_row(int64 id)
+{
+	if (!lock((uint32) id))
+		elog(ERROR, "backup " INT64_FORMAT " is locked", id);
+}
+
+void
+catalogue_unlock(void)
+{
+	while (n_held > 0)
+		LockRelease(&held[--n_held], ExclusiveLock, true);
+}
+
+/* ---- rows ---- */
+
+int64
+catalogue_open(const char *label, const char *tool, char **new_label)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	OwnSpi		own;
+	OwnArgs		args = {0};
+	int64		id;
+	char	   *caller = GetUserNameFromId(GetUserId(), false);
+
+	own_spi_begin(&own);
+	own_arg_text(&args, caller);
+	own_arg_text(&args, label);
+	own_arg_text(&args, tool);
+	own_arg_bigint(&args, MyProcPid);
+	own_spi_run("SELECT o.id, o.label FROM pattyly.open_run($1::name, $2, $3, $4::integer) AS o", &args);
+	id = own_bigint(0, 1);
+	*new_label = MemoryContextStrdup(memory, own_text(0, 2));
+	own_spi_end(&own);
+	return id;
+}
+
+void
+catalogue_set_location(int64 id, const char *location)
+{
+	OwnSpi		own;
+	OwnArgs		args = {0};
+
+	own_spi_begin(&own);
+	own_arg_bigint(&args, id);
+	own_arg_text(&args, location);
+	own_spi_run("UPDATE pattyly.backups SET location = $2 WHERE id = $1", &args);
+	own_spi_end(&own);
+}
+
+/* A file that is not complete and that nobody writes any more. */
+static void
+remove_partial(const char *location)
+{
+	const char *name = directory_file_of(location);
+	int			directory;
+
+	if (name == NULL || access(backups_directory, W_OK) != 0)
+		return;
+	directory = directory_open();
+	(void) directory_remove(directory, psprintf("%s" DIRECTORY_PARTIAL, name));
+	directory_close(&directory);
+}
+
+void
+catalogue_sweep(void)
+{
+	OwnSpi		own;
+	OwnArgs		args = {0};
+	uint64		n;
+
+	own_spi_begin(&own);
+	own_spi_run("SELECT pattyly.close_lost_backups()", &args);
+	n = own_spi_run("UPDATE pattyly.backups AS b SET annotations = b.annotations - 'leftover' "
+					"WHERE b.annotations ? 'leftover' AND b.location IS NOT NULL RETURNING b.location", &args);
+	for (uint64 i = 0; i < n; i++)
+		remove_partial(own_text(i, 1));
+	own_spi_end(&own);
+}
+
+void
+catalogue_close(int64 id, const BackupEnd *end)
+{
+	OwnSpi		own;
+	OwnArgs		args = {0};
+
+	own_spi_begin(&own);
+	own_arg_bigint(&args, id);
+	own_arg_text(&args, end->state);
+	own_arg_text(&args, end->error);
+	own_arg_bigint(&args, end->bytes);
+	own_arg_text(&args, end->checksum);
+	own_arg_text(&args, end->location);
+	own_arg_text(&args, end->counts);
+	own_arg_bigint(&args, end->exit_status);
+	own_arg_text(&args, end->annotations);
+	own_spi_run("SELECT pattyly.close_run($1, $2, $3, $4, $5, $6, $7::jsonb, $8::integer, $9::jsonb)", &args);
+	own_spi_end(&own);
+}
+
+char *
+catalogue_doubt(int64 id, int64 bytes)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	OwnSpi		own;
+	OwnArgs		args = {0};
+	char	   *doubt;
+
+	own_spi_begin(&own);
+	own_arg_bigint(&args, id);
+	own_arg_bigint(&args, bytes);
+	own_spi_run("SELECT pattyly.doubt_of_size(b, $2) FROM pattyly.backups AS b WHERE b.id = $1", &args);
+	doubt = own_text(0, 1);
+	if (doubt)
+		doubt = MemoryContextStrdup(caller, doubt);
+	own_spi_end(&own);
+	return doubt;
+}
+
+/* ---- annotations ---- */
+
+static void
+member(StringInfo json, const char *name)
+{
+	appendStringInfoString(json, json->len > 0 ? ", " : "{");
+	escape_json(json, name);
+	appendStringInfoString(json, ": ");
+}
+
+void
+catalogue_annotate(StringInfo json, const char *name, const char *text)
+{
+	member(json, name);
+	escape_json(json, text);
+}
+
+void
+catalogue_annotate_number(StringInfo json, const char *name, int64 number)
+{
+	member(json, name);
+	appendStringInfo(json, INT64_FORMAT, number);
+}

@@ -1,0 +1,48 @@
+/*
+ * catalogue.h
+ *		What a run writes into pattyly.backups.  Each in a transaction of the caller,
+ *		with the rights of the extension.
+ */
+#ifndef BACKUPS_CATALOGUE_H
+#define BACKUPS_CATALOGUE_H
+
+#include "lib/stringinfo.h"
+
+typedef struct BackupEnd
+{
+	const char *state;			/* done, suspect or failed */
+	const char *error;
+	int64		bytes;			/* -1: unknown */
+	const char *checksum;
+	const char *location;
+	const char *counts;			/* of snapshot.h, or NULL */
+	int			exit_status;
+	const char *annotations;	/* a JSON object */
+} BackupEnd;
+
+/*
+ * At most one backup at a time is made (or verified) in a database, and a row
+ * that is running is locked as long as its process lives.  Both until
+ * catalogue_unlock(), transactions or not.  An error (55006) when there is one.
+ */
+extern void catalogue_lock_runs(void);
+extern void catalogue_lock_row(int64 id);
+extern void catalogue_unlock(void);
+
+/* A new row; without a label it gets one. */
+extern int64 catalogue_open(const char *label, const char *tool, char **new_label);
+extern void catalogue_set_location(int64 id, const char *location);
+
+extern void catalogue_close(int64 id, const BackupEnd *end);
+
+/* Why it is suspect for its size, or NULL. */
+extern char *catalogue_doubt(int64 id, int64 bytes);
+
+/* Removes what those left in the directory that ended without a word. */
+extern void catalogue_sweep(void);
+
+/* A text as a member of a JSON object: "name": "text". */
+extern void catalogue_annotate(StringInfo json, const char *name, const char *text);
+extern void catalogue_annotate_number(StringInfo json, const char *name, int64 number);
+
+#endif							/* BACKUPS_CATALOGUE_H */

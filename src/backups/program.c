@@ -1,0 +1,521 @@
+/*
+ * program.c
+ *		See program.h.
+ *
+ * The programs of a set form a process group.  Its leader is a process of ours,
+ * the keeper, which does nothing but read from a pipe whose other end only this
+ * backend has: when this backend is gone, by whatever way, the read ends and the
+ * keeper kills the group.  Should the keeper be killed, the system kills the
+ * programs where it can (PR_SET_PDEATHSIG is about this backend), and the
+ * backend notices nothing worse than that.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#include "backups/program.h"
+#include "core/compat.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/pg_shmem.h"
+#include "utils/memutils.h"
+
+#define LOOK_EVERY_MS	100
+#define GRACE_MS		5000
+/* The stages, a session that holds the snapshot, one that reads what is written. */
+#define PROGRAMS_MAX	(STAGES_MAX + 2)
+#define PATH			"PATH=/usr/local/bin:/usr/bin:/bin"
+
+extern char **environ;
+
+static Program *programs[PROGRAMS_MAX];
+static int	n_programs;
+static pid_t keeper;			/* also the number of the group; 0: no set is on */
+static int	keeper_fd = -1;
+static char **programs_environment;
+static MemoryContext memory;
+static instr_time deadline_start;
+static int	deadline_s;
+
+/* ---- descriptors ---- */
+
+static void
+make_pipe(int fds[2])
+{
+	if (pipe(fds) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not make a pipe: %m"),
+				 errhint("The server's account may have too many files open.")));
+	for (int i = 0; i < 2; i++)
+		if (fcntl(fds[i], F_SETFD, FD_CLOEXEC) != 0)
+			elog(ERROR, "fcntl failed: %m");
+	ReserveExternalFD();
+	ReserveExternalFD();
+}
+
+void
+program_pipe(int fds[2])
+{
+	make_pipe(fds);
+}
+
+void
+program_close(int *fd)
+{
+	if (*fd < 0)
+		return;
+	close(*fd);
+	ReleaseExternalFD();
+	*fd = -1;
+}
+
+static void
+set_nonblocking(int fd)
+{
+	int			flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+		elog(ERROR, "fcntl failed: %m");
+}
+
+/* ---- in the new processes: nothing that is not safe between fork and exec ---- */
+
+static void
+forget_signals(void)
+{
+	sigset_t	none;
+
+	for (int signal_number = 1; signal_number < NSIG; signal_number++)
+		(void) signal(signal_number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void
+close_descriptors(int but)
+{
+	struct rlimit limit;
+	int			most = 65536;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < most)
+		most = (int) limit.rlim_cur;
+	for (int fd = 3; fd < most; fd++)
+		if (fd != but)
+			close(fd);
+}
+
+/* Lives until this backend ends the set, or is gone. */
+pg_noreturn static void
+keep(int fd)
+{
+	char		byte;
+
+	setpgid(0, 0);
+	forget_signals();
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	close_descriptors(fd);
+	/* Who is attached to the server's memory keeps it from starting again. */
+	PGSharedMemoryDetach();
+	while (read(fd, &byte, 1) != 0 && errno == EINTR)
+		;
+	kill(0, SIGKILL);
+	_exit(0);
+}
+
+static void
+complain(const char *name, const char *reason)
+{
+	(void) !write(STDERR_FILENO, "could not run ", 14);
+	(void) !write(STDERR_FILENO, name, strlen(name));
+	(void) !write(STDERR_FILENO, ": ", 2);
+	(void) !write(STDERR_FILENO, reason, strlen(reason));
+	(void) !write(STDERR_FILENO, "\n", 1);
+}
+
+pg_noreturn static void
+become(const Stage *stage, const int fds[3], pid_t parent)
+{
+	setpgid(0, keeper);
+#ifdef __linux__
+	(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+#endif
+	forget_signals();
+	for (int i = 0; i < 3; i++)
+		if (dup2(fds[i], i) < 0)
+			_exit(127);
+	close_descriptors(-1);
+	environ = programs_environment;
+	execv(stage->args[0], stage->args);
+	complain(stage->args[0], errno == ENOENT ? "no such file" : errno == EACCES ? "permission denied" :
+			 errno == E2BIG ? "arguments too long" : "not a program of this system");
+	_exit(127);
+}
+
+/* Signals wait until the child has no handlers of ours any more. */
+static pid_t
+fork_quietly(void)
+{
+	sigset_t	all;
+	sigset_t	before;
+	pid_t		pid;
+	int			error;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	error = errno;
+	if (pid != 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	errno = error;
+	return pid;
+}
+
+/* ---- a set ---- */
+
+static void
+kill_all(int signal_number)
+{
+	if (keeper > 0)
+		(void) kill(-keeper, signal_number);
+}
+
+static void
+kill_at_exit(int code, Datum argument)
+{
+	kill_all(SIGKILL);
+}
+
+static void
+start_keeper(void)
+{
+	int			fds[2];
+
+	make_pipe(fds);
+	keeper = fork_quietly();
+	if (keeper == 0)
+	{
+		close(fds[1]);
+		keep(fds[0]);
+	}
+	program_close(&fds[0]);
+	keeper_fd = fds[1];
+	if (keeper < 0)
+	{
+		keeper = 0;
+		program_close(&keeper_fd);
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not start a process: %m"),
+				 errhint("The system has too many processes, or too little memory.")));
+	}
+	/* The child does the same; whoever comes first. */
+	(void) setpgid(keeper, keeper);
+}
+
+static int
+add_inherited(char **environment, int n)
+{
+	static const char *const names[] = {"HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (getenv(names[i]) != NULL)
+			environment[n++] = psprintf("%s=%s", names[i], getenv(names[i]));
+	return n;
+}
+
+/* What the server was started with is nobody else's business. */
+static char **
+make_environment(const char *const *more)
+{
+	int			n = 0;
+	int			count = 0;
+	char	  **environment;
+
+	while (more[count] != NULL)
+		count++;
+	environment = palloc(sizeof(char *) * (count + 16));
+	environment[n++] = PATH;
+	n = add_inherited(environment, n);
+	for (int i = 0; i < count; i++)
+		environment[n++] = pstrdup(more[i]);
+	environment[n] = NULL;
+	return environment;
+}
+
+void
+program_begin(const char *const *more)
+{
+	static bool registered;
+	MemoryContext caller;
+
+	if (keeper != 0)
+		elog(ERROR, "programs are running already");
+	if (!registered)
+		before_shmem_exit(kill_at_exit, (Datum) 0);
+	registered = true;
+	memory = AllocSetContextCreate(TopMemoryContext, "pattyly programs", ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(memory);
+	programs_environment = make_environment(more);
+	MemoryContextSwitchTo(caller);
+	n_programs = 0;
+	deadline_s = 0;
+	start_keeper();
+}
+
+static int
+open_null(int flags)
+{
+	int			fd = open("/dev/null", flags | O_CLOEXEC);
+
+	if (fd < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open /dev/null: %m"),
+				 errhint("The system is broken.")));
+	ReserveExternalFD();
+	return fd;
+}
+
+static void
+spawn(Program *program, const Stage *stage, const int fds[3])
+{
+	pid_t		parent = getpid();
+
+	program->pid = fork_quietly();
+	if (program->pid == 0)
+		become(stage, fds, parent);
+	if (program->pid > 0)
+		(void) setpgid(program->pid, keeper);
+}
+
+Program *
+program_start(const Stage *stage, int in, int out)
+{
+	Program    *program = MemoryContextAllocZero(memory, sizeof(Program));
+	int			errors[2];
+	int			fds[3];
+
+	make_pipe(errors);
+	fds[0] = in >= 0 ? in : open_null(O_RDONLY);
+	fds[1] = out >= 0 ? out : open_null(O_WRONLY);
+	fds[2] = errors[1];
+	program->name = MemoryContextStrdup(memory, strrchr(stage->args[0], '/') + 1);
+	spawn(program, stage, fds);
+	for (int i = 0; i < 3; i++)
+		program_close(&fds[i]);
+	if (program->pid < 0)
+	{
+		program_close(&errors[0]);
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not start program \"%s\": %m", program->name),
+				 errhint("The system has too many processes, or too little memory.")));
+	}
+	program->error_fd = errors[0];
+	set_nonblocking(program->error_fd);
+	programs[n_programs++] = program;
+	return program;
+}
+
+int
+program_count(void)
+{
+	return n_programs;
+}
+
+Program *
+program_at(int i)
+{
+	return programs[i];
+}
+
+/* ---- watching ---- */
+
+static void
+keep_tail(Program *program, const char *text, int length)
+{
+	int			over;
+
+	program->error_bytes += length;
+	if (length > PROGRAM_TAIL_BYTES)
+	{
+		text += length - PROGRAM_TAIL_BYTES;
+		length = PROGRAM_TAIL_BYTES;
+	}
+	over = program->tail_length + length - PROGRAM_TAIL_BYTES;
+	if (over > 0)
+	{
+		memmove(program->tail, program->tail + over, program->tail_length - over);
+		program->tail_length -= over;
+	}
+	memcpy(program->tail + program->tail_length, text, length);
+	program->tail_length += length;
+	program->tail[program->tail_length] = '\0';
+}
+
+static void
+read_errors(Program *program)
+{
+	char		buffer[4096];
+	ssize_t		length;
+
+	while (program->error_fd >= 0)
+	{
+		length = read(program->error_fd, buffer, sizeof(buffer));
+		if (length > 0)
+			keep_tail(program, buffer, (int) length);
+		else if (length == 0)
+			program_close(&program->error_fd);
+		else if (errno != EINTR)
+			return;
+	}
+}
+
+bool
+program_look(void)
+{
+	bool		all = true;
+
+	for (int i = 0; i < n_programs; i++)
+	{
+		Program    *program = programs[i];
+
+		if (!program->ended)
+			program->ended = waitpid(program->pid, &program->status, WNOHANG) == program->pid;
+		read_errors(program);
+		all &= program->ended;
+	}
+	return all;
+}
+
+void
+program_set_deadline(int timeout_s)
+{
+	INSTR_TIME_SET_CURRENT(deadline_start);
+	deadline_s = timeout_s;
+}
+
+static void
+check_deadline(void)
+{
+	instr_time	now;
+
+	if (deadline_s == 0)
+		return;
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, deadline_start);
+	if (INSTR_TIME_GET_DOUBLE(now) >= deadline_s)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("programs were not done within %d seconds", deadline_s),
+				 errhint("Look at what they waited for, or raise pattyly.backup_timeout.")));
+}
+
+/*
+ * What ends the process or the statement is an ordinary error here, and is left
+ * pending: first it has to be written down what became of the backup.
+ */
+void
+program_check(void)
+{
+	if (ProcDiePending)
+		ereport(ERROR,
+				(errcode(ERRCODE_ADMIN_SHUTDOWN),
+				 errmsg("the process was terminated, or the server shut down"),
+				 errhint("Run it again.")));
+	if (QueryCancelPending)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("canceled, by a user or by a timeout of the statement or the job"),
+				 errhint("Run it again.")));
+	CHECK_FOR_INTERRUPTS();
+	check_deadline();
+}
+
+void
+program_wait(int fd, bool to_write)
+{
+	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+
+	if (fd >= 0)
+		events |= to_write ? WL_SOCKET_WRITEABLE : WL_SOCKET_READABLE;
+	(void) WaitLatchOrSocket(MyLatch, events, fd >= 0 ? fd : PGINVALID_SOCKET, LOOK_EVERY_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	program_check();
+	(void) program_look();
+}
+
+/* ---- the end ---- */
+
+static void
+wait_for_end(int patience_ms)
+{
+	for (int waited_ms = 0; waited_ms < patience_ms && !program_look(); waited_ms += 10)
+		pg_usleep(10 * 1000);
+}
+
+static void
+reap(void)
+{
+	int			status;
+
+	/* Killed, so that they end at once. */
+	for (int i = 0; i < n_programs; i++)
+		if (!programs[i]->ended)
+			(void) waitpid(programs[i]->pid, &status, 0);
+	(void) waitpid(keeper, &status, 0);
+}
+
+/* Interrupts wait: whoever ends the set is on his way out already. */
+void
+program_end(void)
+{
+	if (keeper == 0)
+		return;
+	HOLD_INTERRUPTS();
+	if (!program_look())
+	{
+		kill_all(SIGTERM);
+		wait_for_end(GRACE_MS);
+	}
+	kill_all(SIGKILL);
+	reap();
+	keeper = 0;
+	program_close(&keeper_fd);
+	for (int i = 0; i < n_programs; i++)
+		program_close(&programs[i]->error_fd);
+	n_programs = 0;
+	MemoryContextDelete(memory);
+	RESUME_INTERRUPTS();
+}
+
+int
+program_exit_status(const Program *program)
+{
+	return WIFSIGNALED(program->status) ? -WTERMSIG(program->status) : WEXITSTATUS(program->status);
+}
+
+char *
+program_describe_end(const Program *program)
+{
+	int			status = program_exit_status(program);
+
+	return status < 0 ? psprintf("%s was ended by signal %d", program->name, -status) :
+		psprintf("%s exited with status %d", program->name, status);
+}

@@ -1,0 +1,320 @@
+/*
+ * run.c
+ *		CALL run_backup(): from the settings to a file, and to a row that says what
+ *		became of it.
+ *
+ * The row is written and committed first.  Then there is no transaction while
+ * programs run, and whatever happens to them, or to us, ends in the row, too.
+ */
+#include "postgres.h"
+
+#include "backups/backups.h"
+#include "backups/catalogue.h"
+#include "backups/check.h"
+#include "backups/client.h"
+#include "backups/directory.h"
+#include "backups/pipeline.h"
+#include "backups/redact.h"
+#include "backups/snapshot.h"
+#include "backups/words.h"
+#include "commands/dbcommands.h"
+#include "core/clock.h"
+#include "core/compat.h"
+#include "core/fault.h"
+#include "core/procedure.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+
+typedef struct Run
+{
+	int64		id;
+	char	   *label;
+	char	   *database;
+	char	   *file;			/* its name in the directory */
+	bool		to_file;
+	const char *const *environment;	/* made while catalogs can be read */
+
+	int			directory;
+	int			fd;
+	Pipeline	pipeline;
+	DumpSnapshot snapshot;
+	bool		counts;
+	StringInfoData annotations;
+	BackupEnd	end;
+} Run;
+
+PATTYLY_FUNCTION(pattyly_run_backup);
+
+/* ---- before: in the transaction of the CALL ---- */
+
+static char *
+partial_name(const Run *run)
+{
+	return psprintf("%s" DIRECTORY_PARTIAL, run->file);
+}
+
+static const Placeholder *
+placeholders_of(const Run *run)
+{
+	Placeholder *list = palloc0(sizeof(Placeholder) * 6);
+
+	list[0] = (Placeholder) {'d', run->database};
+	list[1] = (Placeholder) {'l', run->label};
+	list[2] = (Placeholder) {'f', run->file};
+	list[3] = (Placeholder) {'i', psprintf(INT64_FORMAT, run->id)};
+	if (run->counts)
+		list[4] = (Placeholder) {'s', run->snapshot.name};
+	return list;
+}
+
+static char *
+location_of(const Run *run)
+{
+	return run->to_file ? directory_path(run->file) : stages_expand(backups_location, placeholders_of(run));
+}
+
+static const char *
+tool_of_settings(void)
+{
+	Stages		stages;
+
+	return stages_parse(backups_stages, STAGES_OF_RUN, &stages) == NULL ?
+		last_dir_separator(stages.stages[0].args[0]) ? last_dir_separator(stages.stages[0].args[0]) + 1 :
+		stages.stages[0].args[0] : NULL;
+}
+
+static void
+must_be_alone(FunctionCallInfo fcinfo)
+{
+	procedure_must_not_be_atomic(fcinfo, "run_backup");
+	if (!procedure_is_top_level(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("run_backup() cannot be called by another procedure"),
+				 errhint("It runs without a transaction: CALL it as a statement of its own.")));
+}
+
+static void
+must_be_configured(const Run *run)
+{
+	int			directory;
+
+	if (!run->to_file)
+		return;
+	if (*backups_directory != '\0')
+		return;
+	/* Says what to do. */
+	directory = directory_open();
+	directory_close(&directory);
+}
+
+static void
+open_row(Run *run, const char *label)
+{
+	catalogue_lock_runs();
+	catalogue_sweep();
+	run->id = catalogue_open(label, tool_of_settings(), &run->label);
+	catalogue_lock_row(run->id);
+	run->file = psprintf("%s.dump", run->label);
+	run->end.location = location_of(run);
+	catalogue_set_location(run->id, run->end.location);
+	run->environment = client_environment(run->database, run->id);
+}
+
+/* ---- meanwhile: no transaction ---- */
+
+static void
+let_snapshot_go(void *argument)
+{
+	snapshot_let_go(argument);
+}
+
+static void
+open_file(Run *run)
+{
+	run->directory = directory_open();
+	if (directory_size(run->directory, run->file) >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_FILE),
+				 errmsg("file \"%s\" exists already", directory_path(run->file)),
+				 errhint("Choose another label.")));
+	run->fd = directory_create(run->directory, partial_name(run));
+}
+
+static void
+take_snapshot(Run *run)
+{
+	run->counts = stages_have(backups_stages, 's');
+	if (run->counts)
+		snapshot_begin(&run->snapshot);
+}
+
+static void
+start_stages(Run *run)
+{
+	Stages		stages;
+
+	stages_of_setting("pattyly.backup_stages", backups_stages, placeholders_of(run), &stages);
+	words_annotate_stages(&run->annotations, &stages);
+	pipeline_start(&run->pipeline, &stages, run->fd);
+	if (run->counts)
+	{
+		snapshot_count(&run->snapshot);
+		run->pipeline.stream.on_first = let_snapshot_go;
+		run->pipeline.stream.argument = &run->snapshot;
+	}
+}
+
+static void
+doubt(Run *run, char *reason)
+{
+	if (reason == NULL || run->end.error != NULL)
+		return;
+	run->end.state = "suspect";
+	run->end.error = reason;
+}
+
+static void
+check(Run *run)
+{
+	const Stream *stream = &run->pipeline.stream;
+	ArchiveFormat format = check_format(stream);
+
+	catalogue_annotate(&run->annotations, "format", check_format_name(format));
+	doubt(run, check_ends(format, stream));
+	if (run->to_file)
+		doubt(run, check_file(format, directory_path(run->file)));
+}
+
+static void
+make(Run *run)
+{
+	program_begin(run->environment);
+	program_set_deadline(backups_timeout_s);
+	if (run->to_file)
+		open_file(run);
+	take_snapshot(run);
+	start_stages(run);
+	pipeline_finish(&run->pipeline);
+	run->end.bytes = run->pipeline.stream.bytes;
+	run->end.checksum = run->pipeline.stream.checksum;
+	if (run->counts)
+		run->end.counts = snapshot_counts(&run->snapshot);
+	fault_point("backup_written");
+	if (run->to_file)
+		directory_finish(run->directory, run->fd, partial_name(run), run->file);
+	fault_point("backup_named");
+	check(run);
+	words_annotate_complaints(&run->annotations);
+}
+
+static void
+clean_up(Run *run, bool failed)
+{
+	HOLD_INTERRUPTS();
+	program_end();
+	pipeline_free(&run->pipeline);
+	snapshot_free(&run->snapshot);
+	program_close(&run->fd);
+	if (failed && run->directory >= 0)
+		(void) directory_remove(run->directory, partial_name(run));
+	directory_close(&run->directory);
+	RESUME_INTERRUPTS();
+}
+
+/* Whatever goes wrong is returned, and is in the row. */
+static ErrorData *
+try_to_make(Run *run, MemoryContext memory)
+{
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		make(run);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(memory);
+		error = CopyErrorData();
+		FlushErrorState();
+		run->end.state = "failed";
+		run->end.error = words_of_error(error);
+		run->end.exit_status = run->pipeline.exit_status;
+	}
+	PG_END_TRY();
+	clean_up(run, error != NULL);
+	return error;
+}
+
+/* ---- after ---- */
+
+static void
+write_down(Run *run)
+{
+	if (run->end.error == NULL)
+		doubt(run, catalogue_doubt(run->id, run->end.bytes));
+	appendStringInfoString(&run->annotations, run->annotations.len > 0 ? "}" : "{}");
+	run->end.annotations = run->annotations.data;
+	catalogue_close(run->id, &run->end);
+}
+
+/* The row is written even by a process that is told to go. */
+static void
+end_row(Run *run, MemoryContext memory)
+{
+	HOLD_INTERRUPTS();
+	procedure_enter_transaction();
+	write_down(run);
+	procedure_commit();
+	catalogue_unlock();
+	MemoryContextSwitchTo(memory);
+	RESUME_INTERRUPTS();
+}
+
+static void
+report(const Run *run, ErrorData *error)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (error != NULL)
+		ReThrowError(error);
+	if (strcmp(run->end.state, "suspect") == 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("backup %s (id " INT64_FORMAT ") is suspect: %s", run->label, run->id, run->end.error),
+				 errhint("It does not count as a backup; CALL pattyly.verify_backup(" INT64_FORMAT ") tells more.", run->id)));
+	else
+		ereport(NOTICE,
+				(errmsg("backup %s (id " INT64_FORMAT ") is done: " INT64_FORMAT " bytes at %s",
+						run->label, run->id, run->end.bytes, run->end.location)));
+}
+
+/* (label text) */
+Datum
+pattyly_run_backup(PG_FUNCTION_ARGS)
+{
+	MemoryContext memory = AllocSetContextCreate(PortalContext, "backup", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(memory);
+	Run			run = {
+		.directory = -1, .fd = -1, .snapshot = {.in = -1, .out = -1},
+		.end = {.state = "done", .bytes = -1}
+	};
+	ErrorData  *error;
+
+	must_be_alone(fcinfo);
+	initStringInfo(&run.annotations);
+	pipeline_init(&run.pipeline);
+	run.to_file = *backups_location == '\0';
+	run.database = get_database_name(MyDatabaseId);
+	must_be_configured(&run);
+	open_row(&run, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	procedure_leave_transaction();
+	MemoryContextSwitchTo(memory);
+	error = try_to_make(&run, memory);
+	end_row(&run, memory);
+	report(&run, error);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(memory);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,163 @@
+/*
+ * stream.c
+ *		See stream.h.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "backups/program.h"
+#include "backups/stream.h"
+#include "core/compat.h"
+#include "core/fault.h"
+#include "storage/fd.h"
+
+#define BUFFER_BYTES	(256 * 1024)
+/* So much at a time is handed to the disk, that the fsync at the end has little left to do. */
+#define FLUSH_BYTES		(8 * 1024 * 1024)
+
+void
+stream_unblock(int fd)
+{
+	int			flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+		elog(ERROR, "fcntl failed: %m");
+#ifdef F_SETPIPE_SZ
+	(void) fcntl(fd, F_SETPIPE_SZ, 1024 * 1024);
+#endif
+}
+
+static void
+hash_failed(Stream *stream)
+{
+	elog(ERROR, "could not compute a checksum: %s", pg_cryptohash_error(stream->hash));
+}
+
+static void
+begin_hash(Stream *stream)
+{
+	stream->hash = pg_cryptohash_create(PG_SHA256);
+	if (stream->hash == NULL || pg_cryptohash_init(stream->hash) < 0)
+		hash_failed(stream);
+}
+
+static void
+end_hash(Stream *stream)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char	   *to = stream->checksum + sprintf(stream->checksum, "sha256:");
+
+	if (pg_cryptohash_final(stream->hash, digest, sizeof(digest)) < 0)
+		hash_failed(stream);
+	for (int i = 0; i < sizeof(digest); i++)
+		to += sprintf(to, "%02x", digest[i]);
+	stream_free(stream);
+}
+
+void
+stream_free(Stream *stream)
+{
+	if (stream->hash)
+		pg_cryptohash_free(stream->hash);
+	stream->hash = NULL;
+}
+
+static void
+remember_ends(Stream *stream, const char *data, int length)
+{
+	int			head = Min(length, STREAM_ENDS_BYTES - stream->head_length);
+	int			keep;
+
+	memcpy(stream->head + stream->head_length, data, head);
+	stream->head_length += head;
+	if (length >= STREAM_ENDS_BYTES)
+	{
+		memcpy(stream->tail, data + length - STREAM_ENDS_BYTES, STREAM_ENDS_BYTES);
+		stream->tail_length = STREAM_ENDS_BYTES;
+		return;
+	}
+	keep = Min(stream->tail_length, STREAM_ENDS_BYTES - length);
+	memmove(stream->tail, stream->tail + stream->tail_length - keep, keep);
+	memcpy(stream->tail + keep, data, length);
+	stream->tail_length = keep + length;
+}
+
+static void
+write_failed(const Stream *stream)
+{
+	/* A write that is cut short says so only at the next attempt. */
+	if (errno == 0)
+		errno = ENOSPC;
+	ereport(ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not write the backup after " INT64_FORMAT " bytes: %m", stream->bytes),
+			 errhint("Look at the disk of the backup directory.")));
+}
+
+static void
+write_all(Stream *stream, const char *data, int length)
+{
+	while (length > 0 && !stream->out_closed)
+	{
+		ssize_t		written;
+
+		errno = 0;
+		written = write(stream->out, data, length);
+		if (written > 0)
+		{
+			data += written;
+			length -= (int) written;
+		}
+		else if (written < 0 && errno == EAGAIN && stream->out_is_pipe)
+			program_wait(stream->out, true);
+		else if (written < 0 && errno == EPIPE && stream->out_is_pipe)
+			stream->out_closed = true;
+		else if (written == 0 || errno != EINTR)
+			write_failed(stream);
+	}
+}
+
+static void
+take(Stream *stream, const char *data, int length)
+{
+	int64		before = stream->bytes / FLUSH_BYTES;
+
+	if (stream->bytes == 0 && stream->on_first)
+		stream->on_first(stream->argument);
+	if (pg_cryptohash_update(stream->hash, (const uint8 *) data, length) < 0)
+		hash_failed(stream);
+	remember_ends(stream, data, length);
+	if (stream->out >= 0)
+		write_all(stream, data, length);
+	stream->bytes += length;
+	if (stream->out >= 0 && !stream->out_is_pipe && stream->bytes / FLUSH_BYTES > before)
+		pg_flush_data(stream->out, before * FLUSH_BYTES, FLUSH_BYTES);
+}
+
+void
+stream_copy(Stream *stream)
+{
+	char	   *buffer = palloc(BUFFER_BYTES);
+	ssize_t		length;
+
+	begin_hash(stream);
+	while (!stream->out_closed && (length = read(stream->in, buffer, BUFFER_BYTES)) != 0)
+	{
+		if (length > 0)
+			take(stream, buffer, (int) length);
+		else if (errno != EAGAIN && errno != EINTR)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not read the backup: %m"),
+					 errhint("Look at the disk.")));
+		if (length < 0)
+			program_wait(stream->in, false);
+		else
+			program_check();
+		fault_point("backup_stream");
+	}
+	end_hash(stream);
+	pfree(buffer);
+}

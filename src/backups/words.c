@@ -1,0 +1,68 @@
+/*
+ * words.c
+ *		See words.h.
+ */
+#include "postgres.h"
+
+#include "backups/catalogue.h"
+#include "backups/program.h"
+#include "backups/redact.h"
+#include "backups/words.h"
+#include "core/compat.h"
+#include "mb/pg_wchar.h"
+
+/* A tail may begin in the middle of a character. */
+char *
+words_clean(const char *text)
+{
+	char	   *copy = pstrdup(text);
+
+	redact_text(copy);
+	if (pg_verify_mbstr(GetDatabaseEncoding(), copy, (int) strlen(copy), true))
+		return copy;
+	for (char *c = copy; *c; c++)
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+	return copy;
+}
+
+char *
+words_of_error(const ErrorData *error)
+{
+	return words_clean(psprintf("%s%s%s", error->message ? error->message : "unknown error",
+								error->detail ? "\n" : "", error->detail ? error->detail : ""));
+}
+
+static char *
+clean_argument(const Stage *stage, int i)
+{
+	return i > 0 && redact_names_secret(stage->args[i - 1]) ? pstrdup("***") : words_clean(stage->args[i]);
+}
+
+void
+words_annotate_stages(StringInfo json, const Stages *stages)
+{
+	StringInfoData line;
+
+	initStringInfo(&line);
+	for (int i = 0; i < stages->n; i++)
+	{
+		appendStringInfoString(&line, i > 0 ? " | " : "");
+		for (int j = 0; j < stages->stages[i].n; j++)
+			appendStringInfo(&line, "%s%s", j > 0 ? " " : "", clean_argument(&stages->stages[i], j));
+	}
+	catalogue_annotate(json, "stages", line.data);
+}
+
+void
+words_annotate_complaints(StringInfo json)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < program_count(); i++)
+		if (program_at(i)->tail_length > 0)
+			appendStringInfo(&text, "%s: %s", program_at(i)->name, program_at(i)->tail);
+	if (text.len > 0)
+		catalogue_annotate(json, "stderr", words_clean(text.data));
+}
