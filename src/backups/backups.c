@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "backups/backups.h"
+#include "backups/restoring.h"
 #include "backups/stages.h"
 #include "core/compat.h"
 #include "utils/guc.h"
@@ -148,4 +149,5 @@ backups_init(void)
 	define_timeout();
 	define_rpo();
 	incarnation_init();
+	restoring_init();
 }

@@ -29,6 +29,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/pg_shmem.h"
+#include "storage/procsignal.h"
 #include "utils/memutils.h"
 
 #define LOOK_EVERY_MS	100
@@ -434,6 +435,13 @@ check_deadline(void)
 void
 program_check(void)
 {
+	/* Others wait until every process has heard of a dropped database, whatever it does. */
+	if (ProcSignalBarrierPending)
+		ProcessProcSignalBarrier();
+	check_deadline();
+	/* Whoever cleans up must not be interrupted again. */
+	if (InterruptHoldoffCount > 0)
+		return;
 	if (ProcDiePending)
 		ereport(ERROR,
 				(errcode(ERRCODE_ADMIN_SHUTDOWN),
@@ -445,7 +453,6 @@ program_check(void)
 				 errmsg("canceled, by a user or by a timeout of the statement or the job"),
 				 errhint("Run it again.")));
 	CHECK_FOR_INTERRUPTS();
-	check_deadline();
 }
 
 void
