@@ -5,9 +5,11 @@
 #include "postgres.h"
 
 #include "backups/backups.h"
+#include "backups/catalogue.h"
 #include "backups/restoring.h"
 #include "backups/stages.h"
 #include "core/compat.h"
+#include "jobs/chores.h"
 #include "utils/guc.h"
 
 /*
@@ -150,4 +152,5 @@ backups_init(void)
 	define_rpo();
 	incarnation_init();
 	restoring_init();
+	chores_add(catalogue_close_lost);
 }
