@@ -49,9 +49,11 @@ client_host(void)
 {
 	List	   *names = NIL;
 
-	if (SplitDirectoriesString(pstrdup(Unix_socket_directories), ',', &names) && names != NIL)
+	if (!SplitDirectoriesString(pstrdup(Unix_socket_directories), ',', &names) || names == NIL)
+		return "localhost";
+	if (is_absolute_path((char *) linitial(names)) || *(char *) linitial(names) == '@')
 		return linitial(names);
-	return "localhost";
+	return psprintf("%s/%s", DataDir, (char *) linitial(names));
 }
 
 const char *const *

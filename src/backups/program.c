@@ -161,6 +161,9 @@ become(const Stage *stage, const int fds[3], pid_t parent)
 		if (dup2(fds[i], i) < 0)
 			_exit(127);
 	close_descriptors(-1);
+	/* Not the data directory: who leaves files where he is leaves them here. */
+	if (chdir("/") != 0)
+		_exit(127);
 	environ = programs_environment;
 	execv(stage->args[0], stage->args);
 	complain(stage->args[0], errno == ENOENT ? "no such file" : errno == EACCES ? "permission denied" :
@@ -458,11 +461,14 @@ program_check(void)
 void
 program_wait(int fd, bool to_write)
 {
+	static uint32 wait_event;
 	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 
 	if (fd >= 0)
 		events |= to_write ? WL_SOCKET_WRITEABLE : WL_SOCKET_READABLE;
-	(void) WaitLatchOrSocket(MyLatch, events, fd >= 0 ? fd : PGINVALID_SOCKET, LOOK_EVERY_MS, PG_WAIT_EXTENSION);
+	if (wait_event == 0)
+		wait_event = compat_wait_event("PattylyProgram");
+	(void) WaitLatchOrSocket(MyLatch, events, fd >= 0 ? fd : PGINVALID_SOCKET, LOOK_EVERY_MS, wait_event);
 	ResetLatch(MyLatch);
 	program_check();
 	(void) program_look();

@@ -1,16 +1,17 @@
 -- What verify_backup() reads and writes (verify.c), and the procedure itself.
 
 -- Restoring a dump runs what is in it as a superuser, expiring it deletes a file: only where a superuser, or the server
--- itself, said where it is.
+-- itself, said where it is; and never in a copy of the database, whose catalogue came from elsewhere.
 CREATE FUNCTION pattyly.is_backup_trusted(b pattyly.backups) RETURNS boolean
     LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT b.session IS NOT NULL
-        OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) b.begun_by AND r.rolsuper);
+    SELECT b.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c)
+       AND (b.session IS NOT NULL
+            OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) b.begun_by AND r.rolsuper));
 END;
 REVOKE ALL ON FUNCTION pattyly.is_backup_trusted(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.is_backup_trusted(pattyly.backups) IS
-'Whether run_backup() made it or a superuser noted it: others could name any location. Writes nothing.';
+'Whether run_backup() of this server made it, or a superuser noted it: others could name any location. Writes nothing.';
 
 CREATE FUNCTION pattyly.major_version(server_version text) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -44,6 +45,9 @@ BEGIN
     ELSIF b.kind <> 'dump' THEN
         RAISE EXCEPTION 'backup % is of kind %, which cannot be restored into a database', b.id, b.kind
             USING ERRCODE = 'feature_not_supported', HINT = 'Verify it with its own tool.';
+    ELSIF b.system_identifier IS DISTINCT FROM (SELECT c.system_identifier FROM pg_control_system() AS c) THEN
+        RAISE EXCEPTION 'backup % was made by another server', b.id
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Verify it there.';
     ELSIF NOT pattyly.is_backup_trusted(b) THEN
         RAISE EXCEPTION 'backup % was noted by role "%", who is no superuser', b.id, b.begun_by
             USING ERRCODE = 'insufficient_privilege',
