@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "core/pinned.h"
 #include "jobs/capture.h"
 #include "mb/pg_wchar.h"
 #include "utils/elog.h"
@@ -75,8 +76,7 @@ capture_warnings(bool on)
 	log_level = log_min_messages;
 	lowered = log_level > WARNING || log_level == LOG;
 	if (lowered)
-		(void) set_config_option("log_min_messages", "warning", PGC_SUSET, PGC_S_OVERRIDE,
-								 GUC_ACTION_SET, true, 0, false);
+		pinned_set_for_process("log_min_messages", "warning");
 }
 
 int
