@@ -36,6 +36,9 @@ sql($node, q{
 sub error { return sql($node, 'SELECT error FROM pattyly.job_runs ORDER BY id DESC LIMIT 1') }
 sub warnings_of { return sql($node, q{SELECT array_to_string(warnings, '; ') FROM pattyly.job_runs ORDER BY id DESC LIMIT 1}) }
 
+# What the log has of statements since a mark.
+sub logged { my ($mark, $what) = @_; return join '|', log_since($node, $mark) =~ /LOG:  $what: (.*)$/mg }
+
 # As alice, who can log in.
 sub alice_schedules
 {
@@ -157,6 +160,26 @@ subtest 'warnings are kept' => sub {
 	is(outcome($node, q{DO $$BEGIN RAISE WARNING '%', repeat('ü', 1000); PERFORM 1/0; END$$}), 'failed||22012', 'a warning before an error');
 	is(sql($node, 'SELECT length(warnings[1]) FROM pattyly.job_runs ORDER BY id DESC LIMIT 1'), 249, 'is kept, cut where a character ends');
 	is(sql($node, q{SELECT last_status FROM pattyly.job_status WHERE job = 'once'}), 'failed', 'but the run failed');
+};
+
+subtest 'the log' => sub {
+	my $mark = log_mark($node);
+	outcome($node, "SELECT 'not asked for'; CREATE TABLE public.unlogged_yet (a integer)");
+	unlike(log_since($node, $mark), qr/statement:|duration:/, 'says nothing of statements by default');
+	outcome($node, "SELECT 'no DDL';\n  DROP TABLE public.unlogged_yet", q{settings => '{"log_statement": "ddl"}'});
+	is(logged($mark, 'statement'), 'DROP TABLE public.unlogged_yet', 'log_statement logs those it names');
+	$mark = log_mark($node);
+	outcome($node, q{SELECT 'one'; SELECT 'two'}, q{settings => '{"log_statement": "all", "log_duration": true}'});
+	is(logged($mark, 'statement'), q{SELECT 'one'|SELECT 'two'}, 'or all, each by itself');
+	my $durations = () = log_since($node, $mark) =~ /LOG:  duration: [\d.]+ ms$/mg;
+	is($durations, 2, 'log_duration how long each took');
+	$mark = log_mark($node);
+	alice_schedules('slow', q{SELECT 'quick'; SELECT pg_sleep(0.3); SELECT 1/0});
+	sql($node, q{ALTER ROLE alice SET log_min_duration_statement = '200ms'});
+	is(run_to_end($node, 'slow'), 'failed|SELECT 1; SELECT 1|22012', 'of a role with log_min_duration_statement');
+	is(logged($mark, 'duration: [23456789]\d\d\.\d+ ms  statement'), 'SELECT pg_sleep(0.3)', 'the slow statement is logged');
+	is(logged($mark, 'statement'), '', 'and no other');
+	sql($node, 'ALTER ROLE alice RESET log_min_duration_statement');
 };
 
 subtest 'what a command leaves in its session' => sub {
