@@ -66,7 +66,7 @@ COMMENT ON COLUMN pattyly.job_runs.state IS
 COMMENT ON COLUMN pattyly.job_runs.scheduled_at IS 'The time that the schedule names; of a run by hand, when it was asked for.';
 COMMENT ON COLUMN pattyly.job_runs.attempt IS '1 is the first; each retry has a row of its own.';
 COMMENT ON COLUMN pattyly.job_runs.command_tag IS 'What the server answered to each statement, such as ''DELETE 12; VACUUM''.';
-COMMENT ON COLUMN pattyly.job_runs.warnings IS 'The WARNINGs of the run, the first 20.';
+COMMENT ON COLUMN pattyly.job_runs.warnings IS 'The WARNINGs of the run, the first 20; of those that are alike the first 3, with how many more there were.';
 
 CREATE FUNCTION pattyly.is_job_at_home(system_identifier bigint, database_id oid) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pattyly_is_job_at_home';

@@ -120,12 +120,12 @@ static void
 add_warnings(OwnArgs *args, bool wanted)
 {
 	Datum		texts[CAPTURE_MAX + 1];
-	int			n = Min(capture_count(), CAPTURE_MAX);
+	int			n = capture_count();
 
 	for (int i = 0; i < n; i++)
 		texts[i] = CStringGetTextDatum(capture_text(i));
-	if (n < capture_count())
-		texts[n++] = CStringGetTextDatum(psprintf("and %d more", capture_count() - CAPTURE_MAX));
+	if (capture_others() > 0)
+		texts[n++] = CStringGetTextDatum(psprintf("and %d more", capture_others()));
 	wanted = wanted && n > 0;
 	own_arg(args, TEXTARRAYOID,
 			wanted ? PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT)) : (Datum) 0,

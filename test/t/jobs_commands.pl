@@ -162,6 +162,28 @@ subtest 'warnings are kept' => sub {
 	is(sql($node, q{SELECT last_status FROM pattyly.job_status WHERE job = 'once'}), 'failed', 'but the run failed');
 };
 
+subtest 'warnings that are alike' => sub {
+	alice_outcome('CREATE TABLE public.her_own (a integer)');
+	my $blocker = $node->background_psql('postgres');
+	$blocker->query_safe('BEGIN; LOCK TABLE her_own');
+	is(alice_outcome('VACUUM (SKIP_LOCKED)'), 'succeeded|VACUUM|', 'VACUUM of all by a role that is no superuser');
+	$blocker->quit;
+	my @warnings = split /; /, warnings_of();
+	like($warnings[-1], qr/^skipping vacuum of "her_own" --- lock not available$/, 'what it says last, of her own table, is kept');
+	my $denied = 0;
+	$denied += 1 + (/\(and (\d+) more like it\)$/ ? $1 : 0) for @warnings[0 .. $#warnings - 1];
+	is($denied, sql($node, q{SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'm', 'p') AND relowner <> 'alice'::regrole}),
+		'after those that she may not vacuum, all of them counted');
+	cmp_ok(scalar @warnings, '<=', 10, 'and few of them shown');
+	outcome($node, q{DO $$BEGIN FOR i IN 1 .. 100 LOOP RAISE WARNING 'again'; RAISE WARNING 'now and then: %', i / 34; END LOOP; RAISE WARNING 'last'; END$$});
+	is(warnings_of(), join('; ', 'again', 'now and then: 0', 'again', 'now and then: 0', 'again (and 97 more like it)', 'now and then: 0 (and 30 more like it)',
+		'now and then: 1', 'now and then: 1', 'now and then: 1 (and 31 more like it)', 'now and then: 2', 'now and then: 2', 'now and then: 2 (and 30 more like it)', 'last'),
+		'RAISE: those with the same text');
+	outcome($node, q{DO $$BEGIN FOR i IN 1 .. 30 LOOP RAISE WARNING 'number %', i; RAISE WARNING 'number %', i; END LOOP; END$$});
+	is(sql($node, 'SELECT cardinality(warnings), warnings[19], warnings[20], warnings[21] FROM pattyly.job_runs ORDER BY id DESC LIMIT 1'),
+		'21|number 10|number 10|and 40 more', 'no more than 20 are kept of many kinds');
+};
+
 subtest 'the log' => sub {
 	my $mark = log_mark($node);
 	outcome($node, "SELECT 'not asked for'; CREATE TABLE public.unlogged_yet (a integer)");
