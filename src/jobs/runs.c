@@ -268,7 +268,8 @@ prune_beyond(int kept, bool skipped, int most)
 	own_arg(&args, BOOLOID, BoolGetDatum(skipped), false);
 	own_arg_bigint(&args, most);
 	return (int) own_spi_run("DELETE FROM pattyly.job_runs WHERE id IN"
-							 " (SELECT o.id FROM (SELECT DISTINCT job_id FROM pattyly.job_runs) AS j"
+							 " (SELECT o.id FROM (SELECT job_id FROM pattyly.job_runs WHERE (state = 'skipped') = $2"
+							 "                    GROUP BY job_id HAVING pg_catalog.count(*) > $1) AS j"
 							 "  CROSS JOIN LATERAL (SELECT id FROM pattyly.job_runs AS r"
 							 "    WHERE r.job_id = j.job_id AND (r.state = 'skipped') = $2"
 							 "    ORDER BY id DESC OFFSET $1) AS o LIMIT $3)"
