@@ -163,16 +163,19 @@ subtest 'warnings are kept' => sub {
 };
 
 subtest 'warnings that are alike' => sub {
-	alice_outcome('CREATE TABLE public.her_own (a integer)');
-	my $blocker = $node->background_psql('postgres');
-	$blocker->query_safe('BEGIN; LOCK TABLE her_own');
-	is(alice_outcome('VACUUM (SKIP_LOCKED)'), 'succeeded|VACUUM|', 'VACUUM of all by a role that is no superuser');
-	$blocker->quit;
+	is(alice_outcome(q{
+		CREATE TABLE public.her_own (a integer);
+		CREATE FUNCTION public.noisy(a integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'of her own: %', a; RETURN a; END$$;
+		CREATE INDEX ON public.her_own (public.noisy(a));
+		INSERT INTO public.her_own VALUES (1)}), 'succeeded|CREATE TABLE; CREATE FUNCTION; CREATE INDEX; INSERT 0 1|', 'a table with an index that warns');
+	is(alice_outcome('VACUUM (ANALYZE, SKIP_LOCKED)'), 'succeeded|VACUUM|', 'VACUUM of all by a role that is no superuser');
 	my @warnings = split /; /, warnings_of();
-	like($warnings[-1], qr/^skipping vacuum of "her_own" --- lock not available$/, 'what it says last, of her own table, is kept');
+	is($warnings[-1], 'of her own: 1', 'what is said last, of her own table, is kept');
 	my $denied = 0;
 	$denied += 1 + (/\(and (\d+) more like it\)$/ ? $1 : 0) for @warnings[0 .. $#warnings - 1];
-	is($denied, sql($node, q{SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'm', 'p') AND relowner <> 'alice'::regrole}),
+	# Until 15 it looks at whose they are before it looks at what they are: indexes and views are told of as well.
+	my $looked_at = $node->pg_version < 16 ? 'true' : q{relkind IN ('r', 'm', 'p')};
+	is($denied, sql($node, "SELECT count(*) FROM pg_class WHERE $looked_at AND relowner <> 'alice'::regrole"),
 		'after those that she may not vacuum, all of them counted');
 	cmp_ok(scalar @warnings, '<=', 10, 'and few of them shown');
 	outcome($node, q{DO $$BEGIN FOR i IN 1 .. 100 LOOP RAISE WARNING 'again'; RAISE WARNING 'now and then: %', i / 34; END LOOP; RAISE WARNING 'last'; END$$});
