@@ -8,6 +8,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "core/compat.h"
+#include "core/pinned.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_clause.h"
@@ -83,7 +84,6 @@ condition_parse(Relation table, const char *text, ParseExprKind kind)
 
 /* Whoever calls may set all of these, and each makes another thing of the same literal or name. */
 static const char *const text_settings[][2] = {
-	{"search_path", "pg_catalog, pg_temp"},
 	{"standard_conforming_strings", "on"},
 	{"array_nulls", "on"},
 	{"datestyle", "ISO, MDY"},
@@ -91,21 +91,15 @@ static const char *const text_settings[][2] = {
 	{"extra_float_digits", "3"}
 };
 
-void
-condition_set(const char *name, const char *value)
-{
-	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
 /* The time zone is the session's own, not what a request chose for itself: dates come and go with it. */
 int
 condition_begin_settings(void)
 {
-	int			nest_level = NewGUCNestLevel();
+	int			nest_level = pinned_begin(PINNED_SEARCH_PATH);
 
 	for (int i = 0; i < lengthof(text_settings); i++)
-		condition_set(text_settings[i][0], text_settings[i][1]);
-	condition_set("timezone", GetConfigOptionResetString("timezone"));
+		pinned_set(text_settings[i][0], text_settings[i][1]);
+	pinned_set("timezone", GetConfigOptionResetString("timezone"));
 	return nest_level;
 }
 

@@ -42,7 +42,4 @@ extern bool condition_is_unsteady(Node *condition);
 extern int	condition_begin_settings(void);
 extern void condition_end_settings(int nest_level);
 
-/* One more of them, between the two. */
-extern void condition_set(const char *name, const char *value);
-
 #endif							/* ACCESS_CONDITION_H */

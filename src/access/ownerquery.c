@@ -7,6 +7,7 @@
 #include "access/condition.h"
 #include "access/ownerquery.h"
 #include "core/compat.h"
+#include "core/pinned.h"
 #include "core/planrun.h"
 #include "core/transaction.h"
 #include "miscadmin.h"
@@ -112,7 +113,7 @@ reset_planner(void)
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
-		condition_set(settings[i][0], settings[i][1]);
+		pinned_set(settings[i][0], settings[i][1]);
 }
 
 /* The table may have been renamed, and another one given its name, while we waited for it. */

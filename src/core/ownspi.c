@@ -8,17 +8,12 @@
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "core/ownspi.h"
+#include "core/pinned.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
-
-static void
-pin(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
 
 void
 own_spi_begin(OwnSpi *own)
@@ -26,8 +21,7 @@ own_spi_begin(OwnSpi *own)
 	GetUserIdAndSecContext(&own->user, &own->security);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
 						   own->security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	own->settings = NewGUCNestLevel();
-	pin("search_path", "pg_catalog, pg_temp");
+	own->settings = pinned_begin(PINNED_SEARCH_PATH);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }

@@ -4,7 +4,9 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "core/compat.h"
+#include "core/pinned.h"
 #include "jobs/capture.h"
 #include "mb/pg_wchar.h"
 #include "utils/elog.h"
@@ -15,20 +17,59 @@ static void (*tell_last_words) (const char *sqlstate, const char *message);
 static bool keep_warnings;
 static int	log_level;			/* log_min_messages as the DBA has it */
 static bool lowered;			/* and not as it is now */
+
+typedef struct Warning
+{
+	uint32		kind;
+	int			more;			/* of its kind, that came after it and were not kept */
+	char		text[CAPTURE_LENGTH];
+} Warning;
+
+static Warning warnings[CAPTURE_MAX];
 static int	n_warnings;
-static char warnings[CAPTURE_MAX][CAPTURE_LENGTH];
+static int	n_others;
+
+/* Of one kind are those that the server makes from one format.  RAISE has one for all of them: there it is the text. */
+static uint32
+kind_of(const ErrorData *edata)
+{
+	bool		has_format = edata->message_id && strcmp(edata->message_id, "%s") != 0;
+	const char *words = has_format ? edata->message_id : edata->message;
+
+	return hash_bytes((const unsigned char *) words, (int) strlen(words));
+}
 
 static void
-keep(const char *message)
+keep_text(Warning *warning, const char *message)
 {
-	if (n_warnings < CAPTURE_MAX)
-	{
-		int			length = pg_mbcliplen(message, (int) strlen(message), CAPTURE_LENGTH - 1);
+	int			length = pg_mbcliplen(message, (int) strlen(message), CAPTURE_LENGTH - 1);
 
-		memcpy(warnings[n_warnings], message, length);
-		warnings[n_warnings][length] = '\0';
+	memcpy(warning->text, message, length);
+	warning->text[length] = '\0';
+}
+
+static void
+keep(const ErrorData *edata)
+{
+	uint32		kind = kind_of(edata);
+	Warning    *last = NULL;
+	int			alike = 0;
+
+	for (int i = 0; i < n_warnings; i++)
+		if (warnings[i].kind == kind)
+		{
+			last = &warnings[i];
+			alike++;
+		}
+	if (n_warnings < CAPTURE_MAX && alike < CAPTURE_ALIKE_MAX)
+	{
+		warnings[n_warnings].kind = kind;
+		keep_text(&warnings[n_warnings++], edata->message);
 	}
-	n_warnings++;
+	else if (last)
+		last->more++;
+	else
+		n_others++;
 }
 
 /* Whether the DBA wants it in the log: LOG stands between ERROR and FATAL there. */
@@ -45,7 +86,7 @@ static void
 look_at_message(ErrorData *edata)
 {
 	if (edata->elevel == WARNING && keep_warnings && edata->message)
-		keep(edata->message);
+		keep(edata);
 	if (edata->elevel >= ERROR && edata->message)
 		tell_last_words(unpack_sql_state(edata->sqlerrcode), edata->message);
 	if (lowered && !is_wanted(edata->elevel))
@@ -75,8 +116,7 @@ capture_warnings(bool on)
 	log_level = log_min_messages;
 	lowered = log_level > WARNING || log_level == LOG;
 	if (lowered)
-		(void) set_config_option("log_min_messages", "warning", PGC_SUSET, PGC_S_OVERRIDE,
-								 GUC_ACTION_SET, true, 0, false);
+		pinned_set_for_process("log_min_messages", "warning");
 }
 
 int
@@ -85,8 +125,16 @@ capture_count(void)
 	return n_warnings;
 }
 
-const char *
+char *
 capture_text(int i)
 {
-	return warnings[i];
+	if (warnings[i].more == 0)
+		return pstrdup(warnings[i].text);
+	return psprintf("%s (and %d more like it)", warnings[i].text, warnings[i].more);
+}
+
+int
+capture_others(void)
+{
+	return n_others;
 }

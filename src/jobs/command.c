@@ -11,6 +11,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "parser/scansup.h"
 #include "pgstat.h"
 #include "tcop/cmdtag.h"
 #include "tcop/pquery.h"
@@ -94,13 +95,43 @@ command_parse(const char *text)
 
 /* ---- running ---- */
 
-/* The text of one statement, for pg_stat_activity. */
+/* The text of one statement, for pg_stat_activity and the log. */
 static char *
 statement_text(const RawStmt *raw, const char *text)
 {
 	const char *begin = text + Max(raw->stmt_location, 0);
+	const char *end = begin + (raw->stmt_len > 0 ? raw->stmt_len : strlen(begin));
 
-	return raw->stmt_len > 0 ? pnstrdup(begin, raw->stmt_len) : pstrdup(begin);
+	while (begin < end && scanner_isspace(*begin))
+		begin++;
+	return pnstrdup(begin, end - begin);
+}
+
+/* As a backend does, by log_statement.  Whether it did. */
+static bool
+log_as_wanted(RawStmt *raw, const char *statement)
+{
+	if (GetCommandLogLevel((Node *) raw) > log_statement)
+		return false;
+	ereport(LOG, (errmsg("statement: %s", statement), errhidestmt(true)));
+	return true;
+}
+
+/* As a backend does, by log_duration, log_min_duration_statement and their kin, after its transaction. */
+static void
+log_duration_as_wanted(const char *statement, bool was_logged)
+{
+	char		ms[32];
+
+	switch (check_log_duration(ms, was_logged))
+	{
+		case 1:
+			ereport(LOG, (errmsg("duration: %s ms", ms), errhidestmt(true)));
+			break;
+		case 2:
+			ereport(LOG, (errmsg("duration: %s ms  statement: %s", ms, statement), errhidestmt(true)));
+			break;
+	}
 }
 
 static List *
@@ -137,12 +168,15 @@ run_in_portal(RawStmt *raw, const char *text, List *plans, QueryCompletion *comp
 static void
 run_statement(RawStmt *raw, const char *text, MemoryContext context, QueryCompletion *completion)
 {
+	char	   *statement = statement_text(raw, text);
+	bool		was_logged;
 	List	   *plans;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
-	pgstat_report_activity(STATE_RUNNING, statement_text(raw, text));
+	pgstat_report_activity(STATE_RUNNING, statement);
+	was_logged = log_as_wanted(raw, statement);
 	if (StatementTimeout > 0)
 		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
 	plans = plan_statement(raw, text);
@@ -153,6 +187,7 @@ run_statement(RawStmt *raw, const char *text, MemoryContext context, QueryComple
 	/* The next one may be VACUUM: what was deleted before must not be counted after it. */
 	pgstat_report_stat(true);
 	MemoryContextSwitchTo(context);
+	log_duration_as_wanted(statement, was_logged);
 }
 
 static void

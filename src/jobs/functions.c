@@ -28,6 +28,8 @@
 
 typedef struct NamedJob
 {
+	char	   *name;
+	OwnSpi		own;			/* its user is the caller */
 	int64		id;
 	Oid			owner;
 	bool		at_home;
@@ -46,14 +48,14 @@ name_argument(FunctionCallInfo fcinfo)
 	return text_to_cstring(PG_GETARG_TEXT_PP(0));
 }
 
-/* Locks the job for this transaction.  False when there is none; an error when it is somebody else's. */
+/* Locks the job for this transaction.  False when there is none. */
 static bool
-find_job(const char *name, Oid caller, NamedJob *job)
+find_job(NamedJob *job)
 {
 	OwnArgs		args = {0};
 
 	own_arg_home(&args);
-	own_arg_text(&args, name);
+	own_arg_text(&args, job->name);
 	/* The owner's number means nothing in a copy. */
 	if (own_spi_run("SELECT id, CASE WHEN system_identifier = $1 AND database_id = $2 THEN owner_id::bigint"
 					"       ELSE (SELECT oid::bigint FROM pg_catalog.pg_roles WHERE rolname = owner) END,"
@@ -65,32 +67,50 @@ find_job(const char *name, Oid caller, NamedJob *job)
 	job->at_home = own_bigint(0, 3) != 0;
 	job->schedule = own_text(0, 4);
 	job->timezone = own_text(0, 5);
-	if (!has_privs_of_role(caller, job->owner))
+	return true;
+}
+
+/* Until end(): the job that the first argument names, if there is one; an error when it is somebody else's. */
+static bool
+begin_if_exists(FunctionCallInfo fcinfo, NamedJob *job)
+{
+	job->name = name_argument(fcinfo);
+	own_spi_begin(&job->own);
+	if (!find_job(job))
+		return false;
+	if (!has_privs_of_role(job->own.user, job->owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("job \"%s\" belongs to another role", name),
+				 errmsg("job \"%s\" belongs to another role", job->name),
 				 errhint("Call this as its owner, or as a member of that role.")));
 	return true;
 }
 
 static void
-must_find_job(const char *name, Oid caller, NamedJob *job)
+begin(FunctionCallInfo fcinfo, NamedJob *job)
 {
-	if (!find_job(name, caller, job))
+	if (!begin_if_exists(fcinfo, job))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("job \"%s\" does not exist", name),
+				 errmsg("job \"%s\" does not exist", job->name),
 				 errhint("See pattyly.job_status for the names of jobs.")));
 }
 
 static void
-must_be_at_home(const char *name, const NamedJob *job)
+begin_at_home(FunctionCallInfo fcinfo, NamedJob *job)
 {
+	begin(fcinfo, job);
 	if (!job->at_home)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("job \"%s\" was scheduled in a database of which this is a copy", name),
+				 errmsg("job \"%s\" was scheduled in a database of which this is a copy", job->name),
 				 errhint("Run SELECT pattyly.resume_jobs() if the jobs of the copy are to run here as well.")));
+}
+
+static void
+end(NamedJob *job)
+{
+	own_spi_end(&job->own);
 }
 
 /* ---- schedule ---- */
@@ -116,28 +136,27 @@ pattyly_schedule_job(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(id);
 }
 
+static void
+remove_job(int64 job_id)
+{
+	OwnArgs		args = {0};
+
+	(void) run_end_waiting(job_id, false, "canceled", "the job was removed");
+	own_arg_bigint(&args, job_id);
+	(void) own_spi_run("DELETE FROM pattyly.jobs WHERE id = $1", &args);
+}
+
 PATTYLY_FUNCTION(pattyly_unschedule_job);
 
 Datum
 pattyly_unschedule_job(PG_FUNCTION_ARGS)
 {
-	char	   *name = name_argument(fcinfo);
-	Oid			caller = GetUserId();
 	NamedJob	job;
-	OwnSpi		own;
-	bool		found;
+	bool		found = begin_if_exists(fcinfo, &job);
 
-	own_spi_begin(&own);
-	found = find_job(name, caller, &job);
 	if (found)
-	{
-		OwnArgs		args = {0};
-
-		(void) run_end_waiting(job.id, false, "canceled", "the job was removed");
-		own_arg_bigint(&args, job.id);
-		(void) own_spi_run("DELETE FROM pattyly.jobs WHERE id = $1", &args);
-	}
-	own_spi_end(&own);
+		remove_job(job.id);
+	end(&job);
 	PG_RETURN_BOOL(found);
 }
 
@@ -148,17 +167,12 @@ PATTYLY_FUNCTION(pattyly_run_job);
 Datum
 pattyly_run_job(PG_FUNCTION_ARGS)
 {
-	char	   *name = name_argument(fcinfo);
-	Oid			caller = GetUserId();
 	NamedJob	job;
-	OwnSpi		own;
 	int64		id;
 
-	own_spi_begin(&own);
-	must_find_job(name, caller, &job);
-	must_be_at_home(name, &job);
+	begin_at_home(fcinfo, &job);
 	id = run_create(job.id, clock_to_timestamp(clock_now_us()), "starting", NULL, NULL);
-	own_spi_end(&own);
+	end(&job);
 	PG_RETURN_INT64(id);
 }
 
@@ -177,18 +191,14 @@ PATTYLY_FUNCTION(pattyly_cancel_job);
 Datum
 pattyly_cancel_job(PG_FUNCTION_ARGS)
 {
-	char	   *name = name_argument(fcinfo);
-	Oid			caller = GetUserId();
 	NamedJob	job;
-	OwnSpi		own;
 	int			n;
 
-	own_spi_begin(&own);
-	must_find_job(name, caller, &job);
+	begin(fcinfo, &job);
 	n = count_open(job.id);
 	crew_cancel(job.id);
 	(void) run_end_waiting(job.id, false, "canceled", "canceled before it began");
-	own_spi_end(&own);
+	end(&job);
 	PG_RETURN_INT32(n);
 }
 
@@ -214,15 +224,11 @@ PATTYLY_FUNCTION(pattyly_pause_job);
 Datum
 pattyly_pause_job(PG_FUNCTION_ARGS)
 {
-	char	   *name = name_argument(fcinfo);
-	Oid			caller = GetUserId();
 	NamedJob	job;
-	OwnSpi		own;
 
-	own_spi_begin(&own);
-	must_find_job(name, caller, &job);
+	begin(fcinfo, &job);
 	enable(&job, false);
-	own_spi_end(&own);
+	end(&job);
 	PG_RETURN_VOID();
 }
 
@@ -231,16 +237,11 @@ PATTYLY_FUNCTION(pattyly_resume_job);
 Datum
 pattyly_resume_job(PG_FUNCTION_ARGS)
 {
-	char	   *name = name_argument(fcinfo);
-	Oid			caller = GetUserId();
 	NamedJob	job;
-	OwnSpi		own;
 
-	own_spi_begin(&own);
-	must_find_job(name, caller, &job);
-	must_be_at_home(name, &job);
+	begin_at_home(fcinfo, &job);
 	enable(&job, true);
-	own_spi_end(&own);
+	end(&job);
 	PG_RETURN_VOID();
 }
 

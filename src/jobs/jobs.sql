@@ -60,13 +60,13 @@ CREATE INDEX job_runs_open ON pattyly.job_runs (job_id) WHERE state IN ('startin
 CREATE INDEX job_runs_finished ON pattyly.job_runs (finished_at);
 REVOKE ALL ON pattyly.job_runs FROM PUBLIC;
 COMMENT ON TABLE pattyly.job_runs IS
-'What became of each run; kept for pattyly.job_history_days, and at most 1000 of a job. A member of the owner''s role sees his own, pg_monitor all.';
+'What became of each run; kept for pattyly.job_history_days, and of each job the last 1000 that were not skipped and the last 100 that were. A member of the owner''s role sees his own, pg_monitor all.';
 COMMENT ON COLUMN pattyly.job_runs.state IS
 'starting: waits for its worker (a retry: until start_after). no_slot: no worker was free, tried again. running. Final: succeeded | failed | canceled | timed_out | lost (its process died) | skipped (error says why).';
 COMMENT ON COLUMN pattyly.job_runs.scheduled_at IS 'The time that the schedule names; of a run by hand, when it was asked for.';
 COMMENT ON COLUMN pattyly.job_runs.attempt IS '1 is the first; each retry has a row of its own.';
 COMMENT ON COLUMN pattyly.job_runs.command_tag IS 'What the server answered to each statement, such as ''DELETE 12; VACUUM''.';
-COMMENT ON COLUMN pattyly.job_runs.warnings IS 'The WARNINGs of the run, the first 20.';
+COMMENT ON COLUMN pattyly.job_runs.warnings IS 'The WARNINGs of the run, the first 20; of those that are alike the first 3, with how many more there were.';
 
 CREATE FUNCTION pattyly.is_job_at_home(system_identifier bigint, database_id oid) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pattyly_is_job_at_home';

@@ -19,6 +19,8 @@
 #include "utils/timestamp.h"
 
 #define KEPT_PER_JOB 1000
+/* Apart from the others: a job that runs for a day and is due each second skips 86400. */
+#define KEPT_SKIPPED_PER_JOB 100
 
 #define LOST_FREE		3
 #define LOST_MAX		12
@@ -118,12 +120,12 @@ static void
 add_warnings(OwnArgs *args, bool wanted)
 {
 	Datum		texts[CAPTURE_MAX + 1];
-	int			n = Min(capture_count(), CAPTURE_MAX);
+	int			n = capture_count();
 
 	for (int i = 0; i < n; i++)
 		texts[i] = CStringGetTextDatum(capture_text(i));
-	if (n < capture_count())
-		texts[n++] = CStringGetTextDatum(psprintf("and %d more", capture_count() - CAPTURE_MAX));
+	if (capture_others() > 0)
+		texts[n++] = CStringGetTextDatum(psprintf("and %d more", capture_others()));
 	wanted = wanted && n > 0;
 	own_arg(args, TEXTARRAYOID,
 			wanted ? PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT)) : (Datum) 0,
@@ -243,20 +245,40 @@ run_is_free(int64 run_id)
 		own_spi_run("SELECT FROM pattyly.job_runs WHERE id = $1 FOR UPDATE SKIP LOCKED", &args) == 1;
 }
 
-int
-run_prune(int most)
+/* ---- history ---- */
+
+static int
+prune_old(int most)
 {
 	OwnArgs		args = {0};
-	int			n;
 
 	own_arg_time(&args, time_now() - jobs_history_days * USECS_PER_DAY);
 	own_arg_bigint(&args, most);
-	n = (int) own_spi_run("DELETE FROM pattyly.job_runs WHERE id IN"
-						  " (SELECT id FROM pattyly.job_runs WHERE finished_at < $1 LIMIT $2)", &args);
-	own_arg_bigint(&args, KEPT_PER_JOB);
-	return n + (int) own_spi_run("DELETE FROM pattyly.job_runs WHERE id IN"
-								 " (SELECT o.id FROM (SELECT DISTINCT job_id FROM pattyly.job_runs) AS j"
-								 "  CROSS JOIN LATERAL (SELECT id FROM pattyly.job_runs AS r"
-								 "    WHERE r.job_id = j.job_id ORDER BY id DESC OFFSET $3) AS o LIMIT $2)"
-								 " AND finished_at IS NOT NULL AND $1 IS NOT NULL", &args);
+	return (int) own_spi_run("DELETE FROM pattyly.job_runs WHERE id IN"
+							 " (SELECT id FROM pattyly.job_runs WHERE finished_at < $1 LIMIT $2)", &args);
+}
+
+/* Of each job, all but the last "kept" of the runs that were skipped, or of those that were not. */
+static int
+prune_beyond(int kept, bool skipped, int most)
+{
+	OwnArgs		args = {0};
+
+	own_arg_bigint(&args, kept);
+	own_arg(&args, BOOLOID, BoolGetDatum(skipped), false);
+	own_arg_bigint(&args, most);
+	return (int) own_spi_run("DELETE FROM pattyly.job_runs WHERE id IN"
+							 " (SELECT o.id FROM (SELECT job_id FROM pattyly.job_runs WHERE (state = 'skipped') = $2"
+							 "                    GROUP BY job_id HAVING pg_catalog.count(*) > $1) AS j"
+							 "  CROSS JOIN LATERAL (SELECT id FROM pattyly.job_runs AS r"
+							 "    WHERE r.job_id = j.job_id AND (r.state = 'skipped') = $2"
+							 "    ORDER BY id DESC OFFSET $1) AS o LIMIT $3)"
+							 " AND finished_at IS NOT NULL", &args);
+}
+
+int
+run_prune(int most)
+{
+	return prune_old(most) + prune_beyond(KEPT_PER_JOB, false, most) +
+		prune_beyond(KEPT_SKIPPED_PER_JOB, true, most);
 }

@@ -60,7 +60,7 @@ extern void run_notify_given_up(int64 job_id);
 /* False when somebody else is changing the run just now: it has to wait. */
 extern bool run_is_free(int64 run_id);
 
-/* Of the runs that are over, deletes those that are too old or too many; at most "most".  How many. */
+/* Of the runs that are over, deletes those that are too old or too many; for each reason at most "most".  How many. */
 extern int	run_prune(int most);
 
 #endif							/* JOBS_RUNS_H */

@@ -19,6 +19,7 @@
 #include "core/compat.h"
 #include "core/fault.h"
 #include "core/ownspi.h"
+#include "core/pinned.h"
 #include "jobs/chores.h"
 #include "jobs/crew.h"
 #include "jobs/dispatch.h"
@@ -31,7 +32,6 @@
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -251,25 +251,16 @@ try_round(void)
 	return wait_ms;
 }
 
-static void
-pin(const char *name, const char *value)
-{
-	/* transaction_timeout came with 17. */
-	if (GetConfigOption(name, true, false) == NULL)
-		return;
-	(void) set_config_option(name, value, PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET, true, 0, false);
-}
-
 /* Settings of the database are its owner's, and he need not be a superuser. */
 static void
 pin_settings(void)
 {
-	pin("search_path", "pg_catalog, pg_temp");
-	pin("default_transaction_read_only", "off");
-	pin("default_transaction_isolation", "read committed");
-	pin("lock_timeout", "5s");
-	pin("transaction_timeout", "0");
-	pin("session_replication_role", "origin");
+	pinned_set_for_process("search_path", PINNED_SEARCH_PATH);
+	pinned_set_for_process("default_transaction_read_only", "off");
+	pinned_set_for_process("default_transaction_isolation", "read committed");
+	pinned_set_for_process("lock_timeout", "5s");
+	pinned_set_for_process("transaction_timeout", "0");
+	pinned_set_for_process("session_replication_role", "origin");
 }
 
 PROCESS_MAIN(pattyly_job_scheduler_main);

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "core/compat.h"
 #include "core/ownspi.h"
+#include "core/pinned.h"
 #include "jobs/capture.h"
 #include "jobs/command.h"
 #include "jobs/crew.h"
@@ -102,14 +103,6 @@ stop_clock(int64 max_runtime_ms)
 
 /* ---- what is written down ---- */
 
-/* transaction_timeout came with 17. */
-static void
-set_local(const char *name, const char *value)
-{
-	if (GetConfigOption(name, true, false) != NULL)
-		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-}
-
 /* The settings of the role and the database are meant for the command, not for what we write. */
 static void
 begin_own(OwnSpi *own)
@@ -117,8 +110,8 @@ begin_own(OwnSpi *own)
 	StartTransactionCommand();
 	XactReadOnly = false;
 	XactIsoLevel = XACT_READ_COMMITTED;
-	set_local("lock_timeout", "0");
-	set_local("transaction_timeout", "0");
+	pinned_set_for_transaction("lock_timeout", "0");
+	pinned_set_for_transaction("transaction_timeout", "0");
 	own_spi_begin(own);
 	PushActiveSnapshot(GetTransactionSnapshot());
 }

@@ -9,6 +9,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "core/pinned.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "partitions/asowner.h"
@@ -59,13 +60,12 @@ run_all(Oid owner, Datum *statements, int n)
 {
 	Oid			user;
 	int			context;
-	int			settings = NewGUCNestLevel();
+	int			settings;
 	int64		inserted = 0;
 
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner, context | SECURITY_RESTRICTED_OPERATION);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	settings = pinned_begin(PINNED_SEARCH_PATH);
 	SPI_connect();
 	for (int i = 0; i < n; i++)
 		inserted += run(TextDatumGetCString(statements[i]));

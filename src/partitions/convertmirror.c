@@ -26,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "core/compat.h"
+#include "core/pinned.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -417,14 +418,10 @@ carry(TriggerData *call)
 static int
 use_search_path(Trigger *trigger)
 {
-	int			level = NewGUCNestLevel();
-
 	if (trigger->tgnargs != 3)
 		elog(ERROR, "trigger \"%s\" wants the schema and the name of a table, and a search_path",
 			 trigger->tgname);
-	(void) set_config_option("search_path", trigger->tgargs[2], PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return level;
+	return pinned_begin(trigger->tgargs[2]);
 }
 
 /* schema and name of the copy, search_path */

@@ -14,6 +14,7 @@
 #include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/fault.h"
+#include "core/pinned.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "partitions/asowner.h"
@@ -28,17 +29,6 @@ PATTYLY_FUNCTION(pattyly_convert_run);
 PATTYLY_FUNCTION(pattyly_convert_older);
 PATTYLY_FUNCTION(pattyly_convert_top_level);
 PATTYLY_FUNCTION(pattyly_convert_reached);
-
-static int
-use_search_path(const char *path)
-{
-	int			level = NewGUCNestLevel();
-
-	if (path)
-		(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-								 true, 0, false);
-	return level;
-}
 
 /* The first column of the first row, if it is an array of texts. */
 static Datum
@@ -83,7 +73,7 @@ pattyly_convert_run(PG_FUNCTION_ARGS)
 	Oid			owner = asowner_check(PG_GETARG_OID(0));
 	char	   *statement = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	ArrayType  *arguments = PG_ARGISNULL(2) ? NULL : PG_GETARG_ARRAYTYPE_P(2);
-	int			level = use_search_path(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	int			level = pinned_begin(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	Oid			user;
 	int			security;
 	Datum		result;

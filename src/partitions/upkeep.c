@@ -8,6 +8,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "core/fault.h"
+#include "core/pinned.h"
 #include "core/procedure.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -86,8 +87,7 @@ set_lock_timeout(void)
 	if (LockTimeout > 0 && LockTimeout < LOCK_TIMEOUT_MS)
 		return;
 	snprintf(value, sizeof(value), "%d", LOCK_TIMEOUT_MS);
-	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-							 true, 0, false);
+	pinned_set_for_transaction("lock_timeout", value);
 }
 
 static Datum

@@ -134,10 +134,14 @@ subtest 'history' => sub {
 		INSERT INTO pattyly.job_runs (job_id, job_name, owner_id, state, scheduled_at, start_after, finished_at, error)
 			SELECT id, name, owner_id, 'succeeded', at, at, at, n FROM pattyly.jobs, generate_series(1, 1500) AS n, LATERAL (SELECT now() - n * interval '1 min') AS t(at) WHERE name = 'often';
 		INSERT INTO pattyly.job_runs (job_id, job_name, owner_id, state, scheduled_at, start_after, finished_at, error)
+			SELECT id, name, owner_id, 'skipped', at, at, at, n FROM pattyly.jobs, generate_series(1, 6000) AS n, LATERAL (SELECT now() - n * interval '1 s') AS t(at) WHERE name = 'often';
+		INSERT INTO pattyly.job_runs (job_id, job_name, owner_id, state, scheduled_at, start_after, finished_at, error)
 			SELECT 4711, 'gone', 10, 'failed', at, at, at, n FROM generate_series(1, 40) AS n, LATERAL (SELECT now() - n * interval '1 day' + interval '1 hour') AS t(at)});
 	sql($node, 'SELECT pg_terminate_backend(' . scheduler_of($node) . ')');
-	is(wait_for($node, q{SELECT count(*) FILTER (WHERE job_name = 'often'), count(*) FILTER (WHERE job_name = 'gone') FROM pattyly.job_runs}, '1000|30'), '1000|30',
-		'a thousand of a job, and thirty days');
+	my $kept = q{SELECT count(*) FILTER (WHERE state = 'succeeded'), count(*) FILTER (WHERE state = 'skipped'), count(*) FILTER (WHERE job_name = 'gone') FROM pattyly.job_runs};
+	is(wait_for($node, $kept, '1000|100|30'), '1000|100|30', 'a thousand of a job, a hundred more that were skipped, and thirty days');
+	is(sql($node, q{SELECT state, min(error::int), max(error::int) FROM pattyly.job_runs WHERE job_name = 'often' GROUP BY state ORDER BY state}),
+		"skipped|5901|6000\nsucceeded|501|1500", 'the last of both');
 	is(sql($node, q{SELECT min(error::int), max(error::int) FROM pattyly.job_runs WHERE job_name = 'gone'}), '1|30', 'the youngest');
 	sql($node, 'ALTER SYSTEM SET pattyly.job_history_days = 7');
 	$node->reload;

@@ -36,6 +36,9 @@ sql($node, q{
 sub error { return sql($node, 'SELECT error FROM pattyly.job_runs ORDER BY id DESC LIMIT 1') }
 sub warnings_of { return sql($node, q{SELECT array_to_string(warnings, '; ') FROM pattyly.job_runs ORDER BY id DESC LIMIT 1}) }
 
+# What the log has of statements since a mark.
+sub logged { my ($mark, $what) = @_; return join '|', log_since($node, $mark) =~ /LOG:  $what: (.*)$/mg }
+
 # As alice, who can log in.
 sub alice_schedules
 {
@@ -157,6 +160,51 @@ subtest 'warnings are kept' => sub {
 	is(outcome($node, q{DO $$BEGIN RAISE WARNING '%', repeat('ü', 1000); PERFORM 1/0; END$$}), 'failed||22012', 'a warning before an error');
 	is(sql($node, 'SELECT length(warnings[1]) FROM pattyly.job_runs ORDER BY id DESC LIMIT 1'), 249, 'is kept, cut where a character ends');
 	is(sql($node, q{SELECT last_status FROM pattyly.job_status WHERE job = 'once'}), 'failed', 'but the run failed');
+};
+
+subtest 'warnings that are alike' => sub {
+	is(alice_outcome(q{
+		CREATE TABLE public.her_own (a integer);
+		CREATE FUNCTION public.noisy(a integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'of her own: %', a; RETURN a; END$$;
+		CREATE INDEX ON public.her_own (public.noisy(a));
+		INSERT INTO public.her_own VALUES (1)}), 'succeeded|CREATE TABLE; CREATE FUNCTION; CREATE INDEX; INSERT 0 1|', 'a table with an index that warns');
+	is(alice_outcome('VACUUM (ANALYZE, SKIP_LOCKED)'), 'succeeded|VACUUM|', 'VACUUM of all by a role that is no superuser');
+	my @warnings = split /; /, warnings_of();
+	is($warnings[-1], 'of her own: 1', 'what is said last, of her own table, is kept');
+	my $denied = 0;
+	$denied += 1 + (/\(and (\d+) more like it\)$/ ? $1 : 0) for @warnings[0 .. $#warnings - 1];
+	# Until 15 it looks at whose they are before it looks at what they are: indexes and views are told of as well.
+	my $looked_at = $node->pg_version < 16 ? 'true' : q{relkind IN ('r', 'm', 'p')};
+	is($denied, sql($node, "SELECT count(*) FROM pg_class WHERE $looked_at AND relowner <> 'alice'::regrole"),
+		'after those that she may not vacuum, all of them counted');
+	cmp_ok(scalar @warnings, '<=', 10, 'and few of them shown');
+	outcome($node, q{DO $$BEGIN FOR i IN 1 .. 100 LOOP RAISE WARNING 'again'; RAISE WARNING 'now and then: %', i / 34; END LOOP; RAISE WARNING 'last'; END$$});
+	is(warnings_of(), join('; ', 'again', 'now and then: 0', 'again', 'now and then: 0', 'again (and 97 more like it)', 'now and then: 0 (and 30 more like it)',
+		'now and then: 1', 'now and then: 1', 'now and then: 1 (and 31 more like it)', 'now and then: 2', 'now and then: 2', 'now and then: 2 (and 30 more like it)', 'last'),
+		'RAISE: those with the same text');
+	outcome($node, q{DO $$BEGIN FOR i IN 1 .. 30 LOOP RAISE WARNING 'number %', i; RAISE WARNING 'number %', i; END LOOP; END$$});
+	is(sql($node, 'SELECT cardinality(warnings), warnings[19], warnings[20], warnings[21] FROM pattyly.job_runs ORDER BY id DESC LIMIT 1'),
+		'21|number 10|number 10|and 40 more', 'no more than 20 are kept of many kinds');
+};
+
+subtest 'the log' => sub {
+	my $mark = log_mark($node);
+	outcome($node, "SELECT 'not asked for'; CREATE TABLE public.unlogged_yet (a integer)");
+	unlike(log_since($node, $mark), qr/statement:|duration:/, 'says nothing of statements by default');
+	outcome($node, "SELECT 'no DDL';\n  DROP TABLE public.unlogged_yet", q{settings => '{"log_statement": "ddl"}'});
+	is(logged($mark, 'statement'), 'DROP TABLE public.unlogged_yet', 'log_statement logs those it names');
+	$mark = log_mark($node);
+	outcome($node, q{SELECT 'one'; SELECT 'two'}, q{settings => '{"log_statement": "all", "log_duration": true}'});
+	is(logged($mark, 'statement'), q{SELECT 'one'|SELECT 'two'}, 'or all, each by itself');
+	my $durations = () = log_since($node, $mark) =~ /LOG:  duration: [\d.]+ ms$/mg;
+	is($durations, 2, 'log_duration how long each took');
+	$mark = log_mark($node);
+	alice_schedules('slow', q{SELECT 'quick'; SELECT pg_sleep(0.3); SELECT 1/0});
+	sql($node, q{ALTER ROLE alice SET log_min_duration_statement = '200ms'});
+	is(run_to_end($node, 'slow'), 'failed|SELECT 1; SELECT 1|22012', 'of a role with log_min_duration_statement');
+	is(logged($mark, 'duration: [23456789]\d\d\.\d+ ms  statement'), 'SELECT pg_sleep(0.3)', 'the slow statement is logged');
+	is(logged($mark, 'statement'), '', 'and no other');
+	sql($node, 'ALTER ROLE alice RESET log_min_duration_statement');
 };
 
 subtest 'what a command leaves in its session' => sub {
