@@ -43,6 +43,21 @@ $$;
 COMMENT ON FUNCTION pattyly.begin_leaving(regclass, text) IS
 'Writes down that a partition is about to be detached and what is to become of it. Writes pattyly.leaving_partitions.';
 
+-- Else it would happen to a table that somebody has detached by hand later, and wants to keep.
+CREATE FUNCTION pattyly.strike_out_attached(parent regclass) RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH gone AS (
+        DELETE FROM pattyly.leaving_partitions AS l USING pg_inherits AS i
+        WHERE l.parent = strike_out_attached.parent AND i.inhrelid = l.partition AND i.inhparent = l.parent AND NOT i.inhdetachpending
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
+COMMENT ON FUNCTION pattyly.strike_out_attached(regclass) IS
+'Strikes out what was written down about partitions whose detaching has not begun; returns of how many. Writes pattyly.leaving_partitions.';
+
 -- A detached table is out of the reach of the parent's policies for good.
 CREATE FUNCTION pattyly.close_partition(parent regclass, child oid) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -148,6 +163,7 @@ REVOKE ALL ON FUNCTION
     pattyly.partition_id(regclass, text),
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
+    pattyly.strike_out_attached(regclass),
     pattyly.close_partition(regclass, oid),
     pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),
@@ -163,6 +179,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.partition_id(regclass, text),
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
+    pattyly.strike_out_attached(regclass),
     pattyly.close_partition(regclass, oid),
     pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),

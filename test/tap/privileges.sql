@@ -226,6 +226,7 @@ INSERT INTO functions VALUES
 	('A', 'run_job(text)'),
 	('A', 'schedule_job(text,text,text,text,text,text,interval,integer,interval,jsonb,boolean)'),
 	('A', 'shut_partition(regclass,text)'),
+	('A', 'strike_out_attached(regclass)'),
 	('A', 'unschedule_job(text)'),
 	('-', 'jobs_changed()'),
 	('A', 'convert_capture(pattyly.conversions,text)'),
