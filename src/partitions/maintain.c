@@ -119,7 +119,8 @@ note_not_detached(Run *run, const Action *action, ErrorData *error, bool waited_
 		ReThrowError(error);
 	if (waited_too_long)
 		error->message = attached ? "others hold a lock on the table that keeps it from being detached" :
-			"transactions that are older go on using it; the next run ends the detaching";
+			"transactions that are older go on using it, or hold locks that are in the way; "
+			"the next run ends the detaching";
 	upkeep_note_error(run, action->partition, error, waited_too_long || upkeep_is_lock_error(error));
 }
 
