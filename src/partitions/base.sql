@@ -1,4 +1,4 @@
--- partitions: the sets, the grid and what is there. C: grid.c, gridfunctions.c, keyscan.c, asowner.c.
+-- partitions: the sets, the grid and what is there. C: grid.c, gridtext.c, gridfunctions.c, keyscan.c, asowner.c.
 
 CREATE TABLE pattyly.partition_sets (
     parent       regclass PRIMARY KEY,

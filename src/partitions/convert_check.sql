@@ -98,16 +98,44 @@ BEGIN
         PERFORM pattyly.convert_refuse(
             format('column "%s" of table %s is generated, and no table can be partitioned by such', control, target),
             'Partition by another column.');
-    ELSIF NOT col.attnotnull THEN
-        PERFORM pattyly.convert_refuse(
-            format('column "%s" of table %s may be null, and a row without it has no partition', control, target),
-            format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, control), 'object_not_in_prerequisite_state');
     END IF;
     RETURN col.atttypid;
 END
 $$;
 COMMENT ON FUNCTION pattyly.check_convert_control(regclass, name) IS
 'For convert_table(): the type of the column by which to partition; an error when it cannot be. Writes nothing.';
+
+CREATE FUNCTION pattyly.check_convert_arguments(target regclass, options pattyly.conversions, key regtype) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s pattyly.partition_sets := pattyly.convert_set(options);
+BEGIN
+    s.parent := target;
+    PERFORM pattyly.check_partition_arguments(s, key);
+    IF options.start IS NOT NULL THEN
+        PERFORM pattyly.partition_start(s, key, options.start);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION pattyly.check_convert_arguments(regclass, pattyly.conversions, regtype) IS
+'For convert_table(): an error when no set could be kept with its other arguments. Writes nothing.';
+
+CREATE FUNCTION pattyly.check_convert_not_null(target regclass, control name) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT (SELECT a.attnotnull FROM pg_attribute AS a WHERE a.attrelid = target AND a.attname = control) THEN
+        PERFORM pattyly.convert_refuse(
+            format('column "%s" of table %s may be null, and a row without it has no partition', control, target),
+            format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, control), 'object_not_in_prerequisite_state');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION pattyly.check_convert_not_null(regclass, name) IS
+'For convert_table(): an error when the column by which to partition may be null. Writes nothing.';
 
 -- The columns of an index as they are written in CREATE INDEX, without those that are only included.
 CREATE FUNCTION pattyly.convert_index_columns(index oid) RETURNS text
@@ -317,45 +345,52 @@ $$;
 COMMENT ON FUNCTION pattyly.check_convert_dependents(regclass) IS
 'For convert_table(): an error when something depends on the table that cannot be led to another, or not by the caller. Writes nothing.';
 
-CREATE FUNCTION pattyly.check_convert(target regclass, control name) RETURNS regtype
-    LANGUAGE plpgsql STABLE
+-- The most basic first: what the call says, then what the table is, then what hangs on it.
+CREATE FUNCTION pattyly.check_convert(target regclass, options pattyly.conversions) RETURNS regtype
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     key regtype;
 BEGIN
     PERFORM pattyly.check_convert_target(target);
-    key := pattyly.check_convert_control(target, control);
-    PERFORM pattyly.check_convert_indexes(target, control);
+    key := pattyly.check_convert_control(target, options.control);
+    PERFORM pattyly.check_convert_arguments(target, options, key);
+    PERFORM pattyly.check_convert_not_null(target, options.control);
+    PERFORM pattyly.check_convert_indexes(target, options.control);
     PERFORM pattyly.check_convert_constraints(target);
     PERFORM pattyly.check_convert_dependents(target);
     RETURN key;
 END
 $$;
-COMMENT ON FUNCTION pattyly.check_convert(regclass, name) IS
+COMMENT ON FUNCTION pattyly.check_convert(regclass, pattyly.conversions) IS
 'For convert_table(): the type of the column by which to partition, or an error that says what is in the way. Writes nothing.';
 
 REVOKE ALL ON FUNCTION
     pattyly.convert_refuse(text, text, text, text),
     pattyly.check_convert_target(regclass),
     pattyly.check_convert_control(regclass, name),
+    pattyly.check_convert_arguments(regclass, pattyly.conversions, regtype),
+    pattyly.check_convert_not_null(regclass, name),
     pattyly.convert_index_columns(oid),
     pattyly.convert_widening(regclass, oid, name),
     pattyly.check_convert_indexes(regclass, name),
     pattyly.check_convert_constraints(regclass),
     pattyly.convert_dependents(regclass),
     pattyly.check_convert_dependents(regclass),
-    pattyly.check_convert(regclass, name)
+    pattyly.check_convert(regclass, pattyly.conversions)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     pattyly.convert_refuse(text, text, text, text),
     pattyly.check_convert_target(regclass),
     pattyly.check_convert_control(regclass, name),
+    pattyly.check_convert_arguments(regclass, pattyly.conversions, regtype),
+    pattyly.check_convert_not_null(regclass, name),
     pattyly.convert_index_columns(oid),
     pattyly.convert_widening(regclass, oid, name),
     pattyly.check_convert_indexes(regclass, name),
     pattyly.check_convert_constraints(regclass),
     pattyly.convert_dependents(regclass),
     pattyly.check_convert_dependents(regclass),
-    pattyly.check_convert(regclass, name)
+    pattyly.check_convert(regclass, pattyly.conversions)
 TO @extowner@ WITH GRANT OPTION;

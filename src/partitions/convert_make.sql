@@ -174,9 +174,11 @@ AS $$
 DECLARE
     statement text;
 BEGIN
+    -- It says more than LOCK TABLE does.
+    PERFORM pattyly.check_convert_target(target);
     -- What it is made after must not change meanwhile; nobody else notices this lock.
     EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', pattyly.convert_name(target));
-    PERFORM pattyly.check_convert(target, options.control);
+    PERFORM pattyly.check_convert(target, options);
     options.target := target;
     SELECT n.nspname, c.relname INTO options.schema_name, options.table_name
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = convert_prepare.target;

@@ -169,6 +169,31 @@ $$;
 COMMENT ON FUNCTION pattyly.convert_copy(pattyly.conversions, text) IS
 'For convert_table(), step 4: copies a batch of rows, under the search_path of the caller, whose functions may want it. Writes the copy and pattyly.conversions.';
 
+-- With the settings of convert_copy(), for the rehearsal: what a row of this table cannot do now, it could not do in the middle.
+CREATE FUNCTION pattyly.convert_try_row(c pattyly.conversions, path text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+    SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET extra_float_digits = 3 SET bytea_output = 'hex'
+AS $$
+DECLARE
+    keys pattyly.convert_key := pattyly.convert_keys(c.target);
+    first_key text[];
+BEGIN
+    c.batch_rows := 1;
+    first_key := pattyly.convert_boundary(c, keys, false);
+    IF first_key IS NULL THEN
+        RETURN;
+    END IF;
+    SET CONSTRAINTS ALL IMMEDIATE;
+    PERFORM pattyly.convert_copy_rows(c, keys, first_key, path);
+    RAISE EXCEPTION 'rehearsed' USING ERRCODE = 'PTRHS';
+EXCEPTION WHEN SQLSTATE 'PTRHS' THEN
+    NULL;
+END
+$$;
+COMMENT ON FUNCTION pattyly.convert_try_row(pattyly.conversions, text) IS
+'For convert_table(): copies the first row, if there is one, as convert_copy() would, and takes it back. Errors: whatever a function of the table raises. Writes nothing.';
+
 REVOKE ALL ON FUNCTION
     pattyly.convert_operator(oid, smallint),
     pattyly.convert_keys(regclass),
@@ -176,7 +201,8 @@ REVOKE ALL ON FUNCTION
     pattyly.convert_range(pattyly.convert_key, boolean, boolean),
     pattyly.convert_boundary(pattyly.conversions, pattyly.convert_key, boolean),
     pattyly.convert_copy_rows(pattyly.conversions, pattyly.convert_key, text[], text),
-    pattyly.convert_copy(pattyly.conversions, text)
+    pattyly.convert_copy(pattyly.conversions, text),
+    pattyly.convert_try_row(pattyly.conversions, text)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     pattyly.convert_operator(oid, smallint),
@@ -185,5 +211,6 @@ GRANT EXECUTE ON FUNCTION
     pattyly.convert_range(pattyly.convert_key, boolean, boolean),
     pattyly.convert_boundary(pattyly.conversions, pattyly.convert_key, boolean),
     pattyly.convert_copy_rows(pattyly.conversions, pattyly.convert_key, text[], text),
-    pattyly.convert_copy(pattyly.conversions, text)
+    pattyly.convert_copy(pattyly.conversions, text),
+    pattyly.convert_try_row(pattyly.conversions, text)
 TO @extowner@ WITH GRANT OPTION;

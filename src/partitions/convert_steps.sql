@@ -4,7 +4,7 @@
 ---- 2: the rehearsal ----
 
 -- What only PostgreSQL knows how to refuse, it refuses here and not when all is copied.
-CREATE FUNCTION pattyly.convert_rehearse(c pattyly.conversions) RETURNS pattyly.convert_step
+CREATE FUNCTION pattyly.convert_rehearse(c pattyly.conversions, path text) RETURNS pattyly.convert_step
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp SET jit = off SET lock_timeout = '100ms'
 AS $$
@@ -13,8 +13,11 @@ DECLARE
     took integer;
     failure pattyly.convert_step;
     detail text;
+    row_hint text := 'Nothing was changed. Rows are copied under the search_path of this session: if a function of a check, a generated column or an index does not find what it calls, SET search_path for it and call this again.';
 BEGIN
     BEGIN
+        PERFORM pattyly.convert_try_row(c, path);
+        row_hint := NULL;
         PERFORM pattyly.convert_lock(c);
         began := clock_timestamp();
         PERFORM pattyly.check_conversion(c, false);
@@ -31,8 +34,9 @@ BEGIN
                 failure.detail = PG_EXCEPTION_CONTEXT, failure.hint = PG_EXCEPTION_HINT;
             GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
             -- With the statement that failed, if it was one; and PostgreSQL seldom hints at what to do about it.
-            failure.detail := concat_ws(' ', nullif(detail, ''), substring(failure.detail FROM '^SQL statement "(.*?)"\n'));
-            failure.hint := coalesce(nullif(failure.hint, ''), 'Nothing was changed. Drop what stands in the way, and create it again after the conversion.');
+            failure.detail := concat_ws(' ', nullif(detail, ''), CASE WHEN row_hint IS NULL THEN substring(failure.detail FROM '^SQL statement "(.*?)"\n')
+                                                                 ELSE substring(failure.detail FROM '^PL/pgSQL function .*?(?=\n)') END);
+            failure.hint := coalesce(row_hint, nullif(failure.hint, ''), 'Nothing was changed. Drop what stands in the way, and create it again after the conversion.');
     END;
     IF failure.code IS NOT NULL THEN
         PERFORM pattyly.convert_discard(c);
@@ -46,8 +50,8 @@ BEGIN
     RETURN pattyly.convert_phase(c.target, 'rehearsed');
 END
 $$;
-COMMENT ON FUNCTION pattyly.convert_rehearse(pattyly.conversions) IS
-'For convert_table(), step 2: does the swap and takes it back, to see whether and how fast it works. Nothing is left when it does not work. Writes pattyly.conversions.';
+COMMENT ON FUNCTION pattyly.convert_rehearse(pattyly.conversions, text) IS
+'For convert_table(), step 2: copies a row and does the swap, and takes both back, to see whether and how fast it works. Nothing is left when it does not work. Writes pattyly.conversions.';
 
 ---- 3: whatever is written from now on is written to the copy as well ----
 
@@ -330,7 +334,7 @@ BEGIN
     END IF;
     PERFORM pattyly.check_convert_options(c, options);
     RETURN CASE c.phase
-        WHEN 'prepared' THEN pattyly.convert_rehearse(c)
+        WHEN 'prepared' THEN pattyly.convert_rehearse(c, path)
         WHEN 'rehearsed' THEN pattyly.convert_capture(c, path)
         WHEN 'copying' THEN pattyly.convert_copy(c, path)
         WHEN 'copied' THEN pattyly.convert_analyze(c)
@@ -348,7 +352,7 @@ COMMENT ON FUNCTION pattyly.convert_next_step(regclass, pattyly.conversions, boo
 'For convert_table(): takes the next step of a conversion, or says what it gave way to. Writes what the step does.';
 
 REVOKE ALL ON FUNCTION
-    pattyly.convert_rehearse(pattyly.conversions),
+    pattyly.convert_rehearse(pattyly.conversions, text),
     pattyly.convert_capture(pattyly.conversions, text),
     pattyly.convert_analyze(pattyly.conversions),
     pattyly.convert_calm(regclass),
@@ -364,7 +368,7 @@ REVOKE ALL ON FUNCTION
     pattyly.convert_next_step(regclass, pattyly.conversions, boolean, text)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-    pattyly.convert_rehearse(pattyly.conversions),
+    pattyly.convert_rehearse(pattyly.conversions, text),
     pattyly.convert_capture(pattyly.conversions, text),
     pattyly.convert_analyze(pattyly.conversions),
     pattyly.convert_calm(regclass),

@@ -12,6 +12,7 @@
 #include "parser/parser.h"
 #include "partitions/detach.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "tcop/dest.h"
 #include "tcop/utility.h"
@@ -19,13 +20,35 @@
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+/* How often to look whether it is time to give up. */
+#define TICK_MS 500
+
+/* For so many ticks a lock is waited for that others have to stand in line behind. */
+#define LINE_TICKS 3
 
 static volatile sig_atomic_t timed_out;
+static volatile int ticks_left;
+static volatile int ticks_in_line;
 
-/* What pg_cancel_backend() does: the one wait that the other timeouts leave alone. */
-static void
-cancel_detach(void)
+/* Transactions are waited for in nobody's way; the end, though, takes locks, on tables that foreign keys refer to as well. */
+static bool
+others_wait_behind(void)
 {
+	LOCK	   *lock = MyProc->waitLock;
+
+	return lock != NULL && lock->tag.locktag_type == LOCKTAG_RELATION &&
+		MyProc->waitLockMode > ShareUpdateExclusiveLock;
+}
+
+/* In a signal handler.  What pg_cancel_backend() does: the one wait that the other timeouts leave alone. */
+static void
+tick(void)
+{
+	ticks_in_line = others_wait_behind() ? ticks_in_line + 1 : 0;
+	if (timed_out || (--ticks_left > 0 && ticks_in_line < LINE_TICKS))
+		return;
 	timed_out = true;
 	InterruptPending = true;
 	QueryCancelPending = true;
@@ -39,7 +62,7 @@ detach_timer(void)
 	static TimeoutId timer;
 
 	if (!registered)
-		timer = RegisterTimeout(USER_TIMEOUT, cancel_detach);
+		timer = RegisterTimeout(USER_TIMEOUT, tick);
 	registered = true;
 	return timer;
 }
@@ -48,7 +71,10 @@ static void
 start_timer(int timeout_ms)
 {
 	timed_out = false;
-	enable_timeout_after(detach_timer(), timeout_ms);
+	ticks_left = timeout_ms / TICK_MS;
+	ticks_in_line = 0;
+	enable_timeout_every(detach_timer(), TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TICK_MS),
+						 TICK_MS);
 }
 
 /* A cancel that came when there was nothing to wait for any more is not meant for what comes next. */
@@ -119,7 +145,5 @@ detach_concurrently(const char *parent, const char *partition, int timeout_ms, M
 	LockTimeout = lock_timeout;
 	MemoryContextSwitchTo(caller);
 	*waited_too_long = error != NULL && timed_out && error->sqlerrcode == ERRCODE_QUERY_CANCELED;
-	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED && !*waited_too_long)
-		ReThrowError(error);
 	return error;
 }

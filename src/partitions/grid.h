@@ -1,6 +1,6 @@
 /*
  * grid.h
- *		Where the partitions of a set begin and end, and what they are called.
+ *		Where the partitions of a set begin and end; gridtext.h has what they are called.
  *		Knows no PostgreSQL header, allocates nothing, raises nothing.
  *
  * A grid divides the line of keys into ranges, each from its lower bound up to
@@ -19,11 +19,6 @@
 #include <stdint.h>
 
 #include "core/civil.h"
-
-/* All with the byte at the end. */
-#define GRID_SUFFIX_SIZE	64
-#define GRID_NAME_SIZE		64
-#define GRID_VALUE_SIZE		64
 
 typedef enum GridUnit
 {
@@ -57,6 +52,8 @@ typedef enum GridKey
 	GRID_UUIDV7					/* the first 8 bytes, the topmost bit turned over */
 } GridKey;
 
+#define GRID_UUID_TOP_BIT	INT64_MIN
+
 typedef struct Grid
 {
 	GridStep	step;
@@ -73,9 +70,6 @@ typedef struct GridRange
 	int64_t		from_s;			/* when it begins, on the clock of the grid */
 } GridRange;
 
-/* NULL, or what is wrong with the text: "1 year", "15 minutes", "100000". */
-extern const char *grid_parse_step(const char *text, GridStep *step);
-
 /* NULL, or why partitions so wide cannot have such a key. */
 extern const char *grid_step_fault(GridStep step, GridKey key);
 
@@ -91,15 +85,13 @@ extern bool grid_range(const Grid *grid, int64_t position, GridRange *range);
 /* False at the end of the line. */
 extern bool grid_next(const Grid *grid, const GridRange *range, GridRange *next);
 
+/* The clock by which it goes: its zone's, or for keys that are what a clock shows, one that is never changed. */
+extern CivilZone grid_clock(const Grid *grid);
+
+/* Whether a clock that shows a time twice comes to a new range each time. */
+extern bool grid_divides_repeat(GridStep step, CivilMoment moment);
+
 /* The position "width" before this one; false when there is none. */
 extern bool grid_before(const Grid *grid, int64_t position, GridStep width, int64_t *before);
-
-/* A position as PostgreSQL reads a key, whatever its settings of time. */
-extern void grid_value(GridKey key, int64_t position, char *value);
-
-extern void grid_suffix(const Grid *grid, const GridRange *range, char *suffix);
-
-/* The table's name (in UTF-8 or single bytes), shortened by whole characters, and all of the suffix. */
-extern void grid_name(const char *table, const char *suffix, char *name);
 
 #endif							/* PARTITIONS_GRID_H */

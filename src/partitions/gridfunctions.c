@@ -12,7 +12,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/primnodes.h"
-#include "partitions/grid.h"
+#include "partitions/gridtext.h"
 #include "partitions/keyposition.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"

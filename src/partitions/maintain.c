@@ -26,6 +26,9 @@ PATTYLY_FUNCTION(pattyly_maintain_partitions);
 
 #define PLAN_QUERY "SELECT p.* FROM pattyly.partition_actions($1, NULL) AS p WHERE $2 IS NOT NULL"
 
+/* A row when something was. */
+#define STRIKE_OUT_QUERY "SELECT WHERE pattyly.strike_out_attached($1) > 0"
+
 /* ---- the actions of a plan ---- */
 
 static bool
@@ -97,6 +100,30 @@ create(Run *run, const Actions *plan)
 	return true;
 }
 
+/* What was written down is struck out again when the detaching has not even begun: somebody else may do it. */
+static bool
+is_still_attached(Run *run)
+{
+	Actions		struck_out = {0};
+
+	return upkeep_step(run, (Step) {"detach", STRIKE_OUT_QUERY, .result = &struck_out}) && struck_out.n > 0;
+}
+
+static void
+note_not_detached(Run *run, const Action *action, ErrorData *error, bool waited_too_long)
+{
+	bool		attached = is_still_attached(run);
+
+	/* Whoever cancels the run ends it. */
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !waited_too_long)
+		ReThrowError(error);
+	if (waited_too_long)
+		error->message = attached ? "others hold a lock on the table that keeps it from being detached" :
+			"transactions that are older go on using it, or hold locks that are in the way; "
+			"the next run ends the detaching";
+	upkeep_note_error(run, action->partition, error, waited_too_long || upkeep_is_lock_error(error));
+}
+
 /* First it is written down, so that the next run ends what this one may not. */
 static bool
 detach_without_blocking(Run *run, const Action *action)
@@ -113,13 +140,9 @@ detach_without_blocking(Run *run, const Action *action)
 								run->memory, &waited_too_long);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	fault_point("partition_detached");
-	if (error == NULL)
-		return true;
-	if (waited_too_long)
-		error->message = pstrdup("transactions that are older go on using it; "
-								 "the next run ends the detaching");
-	upkeep_note_error(run, action->partition, error, waited_too_long || upkeep_is_lock_error(error));
-	return false;
+	if (error != NULL)
+		note_not_detached(run, action, error, waited_too_long);
+	return error == NULL;
 }
 
 static bool
@@ -201,6 +224,9 @@ do_set(Run *run)
 {
 	Actions		plan = {0};
 
+	/* What a run that was killed has left. */
+	if (!run->dry_run && !upkeep_step(run, (Step) {"plan", STRIKE_OUT_QUERY}))
+		return;
 	if (!upkeep_step(run, (Step) {"plan", PLAN_QUERY, .result = &plan}))
 		return;
 	if (run->dry_run)

@@ -43,6 +43,21 @@ $$;
 COMMENT ON FUNCTION pattyly.begin_leaving(regclass, text) IS
 'Writes down that a partition is about to be detached and what is to become of it. Writes pattyly.leaving_partitions.';
 
+-- Else it would happen to a table that somebody has detached by hand later, and wants to keep.
+CREATE FUNCTION pattyly.strike_out_attached(parent regclass) RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH gone AS (
+        DELETE FROM pattyly.leaving_partitions AS l USING pg_inherits AS i
+        WHERE l.parent = strike_out_attached.parent AND i.inhrelid = l.partition AND i.inhparent = l.parent AND NOT i.inhdetachpending
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
+COMMENT ON FUNCTION pattyly.strike_out_attached(regclass) IS
+'Strikes out what was written down about partitions whose detaching has not begun; returns of how many. Writes pattyly.leaving_partitions.';
+
 -- A detached table is out of the reach of the parent's policies for good.
 CREATE FUNCTION pattyly.close_partition(parent regclass, child oid) RETURNS SETOF text
     LANGUAGE sql STABLE
@@ -139,7 +154,7 @@ COMMENT ON FUNCTION pattyly.record_partition_run(regclass, text[]) IS
 CREATE PROCEDURE pattyly.maintain_partitions(parent regclass DEFAULT NULL, dry_run boolean DEFAULT false)
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_maintain_partitions';
 COMMENT ON PROCEDURE pattyly.maintain_partitions(regclass, boolean) IS
-'Does with a set, or with all of them, what partition_plan() says: ends detaching that was begun, makes the partitions of now and premake more, takes away what has expired. Each step is a transaction of its own that waits a second for a lock and is tried four times; the outcome is written down for each set (ok, skipped_locked, failed), and a set that fails stops no other. Takes SHARE UPDATE EXCLUSIVE on the table; ACCESS EXCLUSIVE when a partition expires and there is a default partition, a foreign key to the table, or the CALL is not by itself. dry_run: says in notices what it would do and does nothing. Warns of every set that is not ok; with a parent given, raises an error instead (55P03 in use, 55000 failed). Errors: 2D000 inside a transaction block. Writes pattyly.partition_sets and pattyly.leaving_partitions.';
+'Does with a set, or with all of them, what partition_plan() says: ends detaching that was begun, makes the partitions of now and premake more, takes away what has expired. Each step is a transaction of its own that waits a second for a lock and is tried four times; the outcome is written down for each set (ok, skipped_locked, failed), and a set that fails stops no other. Takes SHARE UPDATE EXCLUSIVE on the table; ACCESS EXCLUSIVE when a partition expires and there is a default partition, a foreign key to the table, or the CALL is not by itself, and then on tables that refer to it, too; SHARE ROW EXCLUSIVE on tables that it refers to, ACCESS EXCLUSIVE when a partition is dropped. dry_run: says in notices what it would do and does nothing. Warns of every set that is not ok; with a parent given, raises an error instead (55P03 in use, 55000 failed). Errors: 2D000 inside a transaction block. Writes pattyly.partition_sets and pattyly.leaving_partitions.';
 
 ---- Who may ----
 
@@ -148,6 +163,7 @@ REVOKE ALL ON FUNCTION
     pattyly.partition_id(regclass, text),
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
+    pattyly.strike_out_attached(regclass),
     pattyly.close_partition(regclass, oid),
     pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),
@@ -163,6 +179,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.partition_id(regclass, text),
     pattyly.finalize_partition(regclass, text),
     pattyly.begin_leaving(regclass, text),
+    pattyly.strike_out_attached(regclass),
     pattyly.close_partition(regclass, oid),
     pattyly.shut_partition(regclass, text),
     pattyly.leaving_statements(regclass, oid, text),

@@ -1,14 +1,12 @@
 -- partitions: a table becomes a set, and is one no more.
 
-CREATE FUNCTION pattyly.check_partition_set(s pattyly.partition_sets) RETURNS regtype
+CREATE FUNCTION pattyly.check_partition_arguments(s pattyly.partition_sets, key regtype) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    key regtype := pattyly.partition_key(s.parent, s.control);
     archive name := substr(s.on_expire, 9);
 BEGIN
-    PERFORM pattyly.check_partition_owner(s.parent);
     PERFORM pattyly.partition_before(s.every, key, s.encoding, s.timezone, NULL, s.retain);
     PERFORM pattyly.partition_position(s.every, key, s.encoding, s.timezone, NULL);
     IF s.premake IS NULL OR s.premake NOT BETWEEN 0 AND 1000 THEN
@@ -28,6 +26,20 @@ BEGIN
                                     (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = s.parent));
         END IF;
     END IF;
+END
+$$;
+COMMENT ON FUNCTION pattyly.check_partition_arguments(pattyly.partition_sets, regtype) IS
+'An error when a set whose key has that type makes no sense. Writes nothing.';
+
+CREATE FUNCTION pattyly.check_partition_set(s pattyly.partition_sets) RETURNS regtype
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key regtype := pattyly.partition_key(s.parent, s.control);
+BEGIN
+    PERFORM pattyly.check_partition_owner(s.parent);
+    PERFORM pattyly.check_partition_arguments(s, key);
     RETURN key;
 END
 $$;
@@ -41,15 +53,29 @@ CREATE FUNCTION pattyly.partition_start(s pattyly.partition_sets, key regtype, s
     SET datestyle = 'ISO, YMD'
 AS $$
 DECLARE
+    is_id CONSTANT boolean := s.encoding IS NULL AND key IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype);
+    id bigint;
+    at timestamptz;
     result bigint;
 BEGIN
-    IF s.encoding IS NULL AND key IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype) THEN
-        RETURN coalesce(start::bigint, pattyly.partition_highest(s.parent, s.control), 0);
-    END IF;
     -- Undone with the function: it has a setting of its own.
     PERFORM set_config('timezone', s.timezone, true);
-    result := pattyly.partition_position(s.every, key, s.encoding, s.timezone,
-                                         coalesce(start::timestamptz, pattyly.clock_now()));
+    BEGIN
+        IF is_id THEN
+            id := start;
+        ELSE
+            at := start;
+        END IF;
+    EXCEPTION WHEN data_exception THEN
+        RAISE EXCEPTION 'start is %: %', quote_literal(start), SQLERRM
+            USING ERRCODE = SQLSTATE,
+                  HINT = CASE WHEN is_id THEN 'The key counts: write the number where the first partition is to lie, such as ''100000''.'
+                              ELSE format('Write a time by the clock of %s, such as ''2026-01-31'' or ''2026-01-31 13:00''.', s.timezone) END;
+    END;
+    IF is_id THEN
+        RETURN coalesce(id, pattyly.partition_highest(s.parent, s.control), 0);
+    END IF;
+    result := pattyly.partition_position(s.every, key, s.encoding, s.timezone, coalesce(at, pattyly.clock_now()));
     IF result IS NULL THEN
         RAISE EXCEPTION 'start is %, and there is no such key', coalesce(quote_literal(start), 'now')
             USING ERRCODE = 'datetime_field_overflow', HINT = 'Start at a time that the key can hold.';
@@ -128,12 +154,14 @@ COMMENT ON FUNCTION pattyly.forget_partitions(regclass) IS
 ---- Who may ----
 
 REVOKE ALL ON FUNCTION
+    pattyly.check_partition_arguments(pattyly.partition_sets, regtype),
     pattyly.check_partition_set(pattyly.partition_sets),
     pattyly.partition_start(pattyly.partition_sets, regtype, text),
     pattyly.partition_table(regclass, name, text, integer, text, text, text, text, text),
     pattyly.forget_partitions(regclass)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
+    pattyly.check_partition_arguments(pattyly.partition_sets, regtype),
     pattyly.check_partition_set(pattyly.partition_sets),
     pattyly.partition_start(pattyly.partition_sets, regtype, text)
 TO @extowner@ WITH GRANT OPTION;

@@ -1,4 +1,4 @@
-/* link: src/partitions/grid.c src/core/civil.c */
+/* link: src/partitions/grid.c src/partitions/gridtext.c src/core/civil.c */
 /*
  * grid.c
  *		Any text for a step, any zone with a clock that is set now and then, any key:
@@ -6,7 +6,7 @@
  */
 #include "bytes.h"
 
-#include "partitions/grid.h"
+#include "partitions/gridtext.h"
 
 typedef struct Clock
 {

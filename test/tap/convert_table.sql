@@ -2,7 +2,7 @@
 --
 -- By the role postgres as Supabase has it: no superuser, owner of the extension and of the tables. The procedure commits,
 -- so nothing of this is undone. test/t/convert_table.pl has the writers and the crashes.
-SELECT plan(153);
+SELECT plan(181);
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP EXTENSION pattyly;
@@ -212,61 +212,73 @@ BEGIN
 END
 $$;
 
-CREATE TABLE app.plain (id bigint, at timestamptz NOT NULL, maybe date, doubled bigint GENERATED ALWAYS AS (id * 2) STORED NOT NULL);
+-- The rest of the arguments, as they may be.
+CREATE FUNCTION check_convert(t regclass, control name, every text DEFAULT '1 month', start text DEFAULT NULL, encoding text DEFAULT NULL)
+	RETURNS regtype LANGUAGE sql AS $$
+	SELECT pattyly.check_convert(t, pattyly.convert_options(t, control, every, 4, NULL, 'detach', 'UTC', start, encoding))
+$$;
+CREATE TABLE app.plain (id bigint, at timestamptz NOT NULL, maybe date, words text, doubled bigint GENERATED ALWAYS AS (id * 2) STORED NOT NULL);
 CREATE TABLE app.parent (id bigint, at date NOT NULL, PRIMARY KEY (id, at));
 CREATE TABLE app.heir () INHERITS (app.parent);
 CREATE UNLOGGED TABLE app.unlogged (at date PRIMARY KEY);
 CREATE VIEW app.seen AS SELECT * FROM app.plain;
-SELECT refused($$ SELECT pattyly.check_convert(NULL, 'at') $$, '22004', 'no table was named', 'Name', 'no table');
-SELECT refused($$ SELECT pattyly.check_convert('app.seen', 'at') $$, '42809', 'not a table', 'ordinary', 'a view');
-SELECT refused($$ SELECT pattyly.check_convert('app.by_id', 'id') $$, '42809', 'already partitioned', 'partition_table', 'a partitioned table');
-SELECT refused($$ SELECT pattyly.check_convert('app.by_id_0_999', 'id') $$, '42809', 'is a partition', 'ordinary', 'a partition');
-SELECT refused($$ SELECT pattyly.check_convert('app.heir', 'at') $$, '42809', 'inherits', 'NO INHERIT', 'an heir');
-SELECT refused($$ SELECT pattyly.check_convert('app.unlogged', 'at') $$, '42809', 'unlogged', 'SET LOGGED', 'an unlogged table');
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'nope') $$, '42703', 'does not exist', 'quotes', 'no such column');
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'maybe') $$, '55000', 'may be null', 'ALTER COLUMN maybe SET NOT NULL', 'a column with NULL');
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'doubled') $$, '0A000', 'generated', 'another', 'a generated column');
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '55000', 'no primary key', 'contains column at', 'no primary key');
+SELECT refused($$ SELECT check_convert(NULL, 'at') $$, '22004', 'no table was named', 'Name', 'no table');
+SELECT refused($$ SELECT check_convert('app.seen', 'at') $$, '42809', 'not a table', 'ordinary', 'a view');
+SELECT refused($$ SELECT check_convert('app.by_id', 'id') $$, '42809', 'already partitioned', 'partition_table', 'a partitioned table');
+SELECT refused($$ SELECT check_convert('app.by_id_0_999', 'id') $$, '42809', 'is a partition', 'ordinary', 'a partition');
+SELECT refused($$ SELECT check_convert('app.heir', 'at') $$, '42809', 'inherits', 'NO INHERIT', 'an heir');
+SELECT refused($$ SELECT check_convert('app.unlogged', 'at') $$, '42809', 'unlogged', 'SET LOGGED', 'an unlogged table');
+SELECT refused($$ SELECT check_convert('app.plain', 'nope') $$, '42703', 'does not exist', 'quotes', 'no such column');
+-- What the call says comes before what the table lacks: here a NOT NULL, a primary key.
+SELECT refused($$ SELECT check_convert('app.plain', 'maybe', '6 hours') $$, '22023', 'every is "6 hours".* whole days', 'month', 'a width that does not fit the key');
+SELECT refused($$ SELECT check_convert('app.plain', 'id') $$, '22023', 'every is "1 month".* by a number', 'epoch_s', 'an id with a span of time');
+SELECT refused($$ SELECT check_convert('app.plain', 'words') $$, '42804', 'key of type text', 'timestamptz', 'a key of text');
+SELECT refused($$ SELECT check_convert('app.plain', 'maybe', start => 'soon') $$, '22007', 'start is .soon.: invalid input syntax', 'clock of UTC', 'a start that is no time');
+SELECT refused($$ SELECT check_convert('app.plain', 'id', '100', start => 'soon') $$, '22P02', 'start is .soon.: invalid input syntax', '100000', 'a start that is no id');
+SELECT refused($$ SELECT check_convert('app.plain', 'maybe', encoding => 'epoch_s') $$, '22023', 'encoding "epoch_s" does not fit', 'bigint', 'an encoding that does not fit');
+SELECT refused($$ SELECT check_convert('app.plain', 'maybe') $$, '55000', 'may be null', 'ALTER COLUMN maybe SET NOT NULL', 'a column with NULL');
+SELECT refused($$ SELECT check_convert('app.plain', 'doubled') $$, '0A000', 'generated', 'another', 'a generated column');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '55000', 'no primary key', 'contains column at', 'no primary key');
 ALTER TABLE app.plain ADD CONSTRAINT plain_key PRIMARY KEY (id);
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '55000', 'does not contain column "at"', 'UNIQUE INDEX CONCURRENTLY plain_key_wide ON app.plain \(id, at\); ALTER TABLE app.plain DROP CONSTRAINT plain_key, ADD CONSTRAINT plain_key PRIMARY KEY USING INDEX plain_key_wide', 'a key without the column');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '55000', 'does not contain column "at"', 'UNIQUE INDEX CONCURRENTLY plain_key_wide ON app.plain \(id, at\); ALTER TABLE app.plain DROP CONSTRAINT plain_key, ADD CONSTRAINT plain_key PRIMARY KEY USING INDEX plain_key_wide', 'a key without the column');
 -- The hint does what it says.
-SELECT hint FROM tests.outcome($$ SELECT pattyly.check_convert('app.plain', 'at') $$) \gset
+SELECT hint FROM tests.outcome($$ SELECT check_convert('app.plain', 'at') $$) \gset
 SELECT split_part(:'hint', '; ', 1) AS first, split_part(:'hint', '; ', 2) AS second \gset
 :first;
 :second;
-SELECT lives_ok($$ SELECT pattyly.check_convert('app.plain', 'at') $$, 'the statements of the hint mend it');
+SELECT lives_ok($$ SELECT check_convert('app.plain', 'at') $$, 'the statements of the hint mend it');
 ALTER TABLE app.plain ADD CONSTRAINT late UNIQUE (at, id) DEFERRABLE;
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '0A000', 'deferred', 'NOT DEFERRABLE', 'a unique constraint that can be deferred');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '0A000', 'deferred', 'NOT DEFERRABLE', 'a unique constraint that can be deferred');
 ALTER TABLE app.plain DROP CONSTRAINT late, ADD CONSTRAINT self FOREIGN KEY (id, at) REFERENCES app.plain;
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '0A000', 'to itself', 'FOREIGN KEY \(id, at\)', 'a foreign key to itself');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '0A000', 'to itself', 'FOREIGN KEY \(id, at\)', 'a foreign key to itself');
 ALTER TABLE app.plain DROP CONSTRAINT self, ADD CONSTRAINT unsure CHECK (id > 0) NOT VALID;
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '55000', 'not valid', 'VALIDATE CONSTRAINT unsure', 'a check that is not valid');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '55000', 'not valid', 'VALIDATE CONSTRAINT unsure', 'a check that is not valid');
 ALTER TABLE app.plain DROP CONSTRAINT unsure;
 DROP VIEW app.seen;
 CREATE MATERIALIZED VIEW app.seen AS SELECT id FROM app.plain;
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '2BP01', 'app.seen|materialized view seen', 'again', 'a materialized view');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '2BP01', 'app.seen|materialized view seen', 'again', 'a materialized view');
 DROP MATERIALIZED VIEW app.seen;
 CREATE FUNCTION app.of_row(p app.plain) RETURNS text LANGUAGE sql AS 'SELECT p.id::text';
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '2BP01', 'function app.of_row.* row type', 'again', 'a function of the row type');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '2BP01', 'function app.of_row.* row type', 'again', 'a function of the row type');
 DROP FUNCTION app.of_row;
 CREATE FUNCTION app.atomic() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM app.plain; END;
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '2BP01', 'function app.atomic', 'again', 'a function with a parsed body');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '2BP01', 'function app.atomic', 'again', 'a function with a parsed body');
 DROP FUNCTION app.atomic;
 CREATE RULE quietly AS ON DELETE TO app.plain DO INSTEAD NOTHING;
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '2BP01', 'rule quietly', 'again', 'a rule');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '2BP01', 'rule quietly', 'again', 'a rule');
 DROP RULE quietly ON app.plain;
 CREATE PUBLICATION tests_parts FOR TABLE app.plain;
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '55000', 'publication tests_parts', 'ALTER PUBLICATION tests_parts SET \(publish_via_partition_root = true\)', 'a publication by partitions');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '55000', 'publication tests_parts', 'ALTER PUBLICATION tests_parts SET \(publish_via_partition_root = true\)', 'a publication by partitions');
 DROP PUBLICATION tests_parts;
 RESET ROLE;
 ALTER TABLE app.plain OWNER TO tests_other;
 SET ROLE postgres;
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '42501', 'must be owner', 'owner', 'the table of another');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '42501', 'must be owner', 'owner', 'the table of another');
 RESET ROLE;
 ALTER TABLE app.plain OWNER TO postgres;
 CREATE VIEW app.seen AS SELECT id FROM app.plain;
 SET ROLE postgres;
-SELECT refused($$ SELECT pattyly.check_convert('app.plain', 'at') $$, '42501', 'app.seen', 'owns app.seen', 'the view of another');
+SELECT refused($$ SELECT check_convert('app.plain', 'at') $$, '42501', 'app.seen', 'owns app.seen', 'the view of another');
 RESET ROLE;
 DROP VIEW app.seen;
 SET ROLE postgres;
@@ -277,6 +289,10 @@ CALL pattyly.convert_table('app.plain', 'at', '1 month');
 \set code :LAST_ERROR_SQLSTATE
 ROLLBACK;
 SELECT is(:'code'::text, '25001', 'in a transaction block');
+CALL pattyly.convert_table(NULL, 'at', '1 month');
+SELECT is(:'LAST_ERROR_SQLSTATE'::text || ' ' || :'LAST_ERROR_MESSAGE', '22004 no table was named', 'no table');
+CALL pattyly.convert_table('pg_class_oid_index', 'at', '1 month');
+SELECT is(:'LAST_ERROR_SQLSTATE'::text || ' ' || :'LAST_ERROR_MESSAGE', '42501 must be owner of table pg_class_oid_index', 'somebody else''s index');
 CREATE FUNCTION app.calls() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CALL pattyly.convert_table('app.plain', 'at', '1 month'); END $$;
 SELECT app.calls();
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '2D000', 'in a function');
@@ -455,6 +471,27 @@ SELECT results_eq('SELECT DISTINCT who FROM elsewhere.heard', $$ VALUES ('tests_
 DELETE FROM elsewhere.heard;
 SET ROLE postgres;
 SELECT lives_ok($$ SELECT pattyly.cancel_conversion('app.judged') $$, 'that is given up');
+
+-- A row is tried before all are copied, under the search_path of the call.
+SET search_path = app, public, extensions, tap;
+INSERT INTO app.judged VALUES (2, '2031-06-15', 2);
+RESET search_path;
+\set ON_ERROR_STOP off
+CALL pattyly.convert_table('app.judged', 'at', '1 month');
+SELECT is(:'LAST_ERROR_SQLSTATE'::text || ' ' || :'LAST_ERROR_MESSAGE', '42883 function opinion(integer) does not exist', 'a check that does not find its function');
+\set ON_ERROR_STOP on
+SELECT is_empty('TABLE pattyly.conversions', 'is found out before rows are copied');
+SELECT is(step('app.judged'), 'prepared', 'once more, step by step');
+SELECT s.detail AS said, s.hint AS hinted
+FROM pattyly.convert_next_step('app.judged', pattyly.convert_options('app.judged', 'at', '1 month', 0, NULL, 'detach', 'UTC', NULL, NULL), false, 'public') AS s \gset
+SELECT matches(:'said'::text, 'PL/pgSQL function app.is_fine\(integer\) line 1', 'the detail says which function');
+SELECT matches(:'hinted'::text, 'SET search_path', 'the hint says what it may lack');
+SELECT is_empty($$ SELECT FROM pg_trigger WHERE tgrelid = 'app.judged'::regclass UNION ALL SELECT FROM pg_class WHERE relname LIKE 'pattyly\_%' AND relnamespace = 'app'::regnamespace $$, 'and nothing is left');
+SET search_path = app, public, extensions, tap;
+CALL pattyly.convert_table('app.judged', 'at', '1 month');
+RESET search_path;
+SELECT is((SELECT count(*) FROM app.judged_2031_06), 2::bigint, 'with a search_path that has it, it goes well');
+SELECT is_empty('TABLE pattyly.conversions', 'to its end');
 
 ---- Rows of others ----
 

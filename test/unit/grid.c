@@ -1,4 +1,4 @@
-/* link: src/partitions/grid.c src/core/civil.c */
+/* link: src/partitions/grid.c src/partitions/gridtext.c src/core/civil.c */
 /*
  * grid.c
  *		Where partitions begin and end and what they are called: the vectors, and a
@@ -10,7 +10,7 @@
 #include "random.h"
 #include "zones.h"
 
-#include "partitions/grid.h"
+#include "partitions/gridtext.h"
 
 #define MINUTE 60
 #define US INT64_C(1000000)
