@@ -29,6 +29,16 @@ extern void catalogue_lock_runs(void);
 extern void catalogue_lock_row(int64 id);
 extern void catalogue_unlock(void);
 
+/*
+ * While a backup is being removed, from the last look at the plan until its row
+ * says so, nobody sets a hold, or retention, or builds on one.  The former holds
+ * this lock until he gives it back, transactions or not; the others until their
+ * transaction ends.
+ */
+extern void catalogue_lock_removal(void);
+extern void catalogue_unlock_removal(void);
+extern void catalogue_stop_removals(void);
+
 /* A new row; without a label it gets one. */
 extern int64 catalogue_open(const char *label, const char *tool, char **new_label);
 extern void catalogue_set_location(int64 id, const char *location);
