@@ -196,7 +196,7 @@ SELECT daily(3);
 SELECT fails(format('SELECT pattyly.set_retention(%s)', arguments), '22023', arguments)
 FROM unnest(ARRAY[
 	'NULL, NULL, NULL, NULL, NULL', '0, 0, 0, 0, 0, 2', '-1, 7, 4, 12, 1', '1, -7, 4, 12, 1', '1, 7, 10001, 12, 1',
-	'1, 7, 4, 2147483647, 1', '1, 7, 4, 12, -2147483648', '1, 7, 4, 12, 1, 0', '1, 7, 4, 12, 1, -1', '1, 7, 4, 12, 1, NULL',
+	'1, 7, 4, 2147483647, 1', '1, 7, 4, 12, -2147483647', '1, 7, 4, 12, 1, 0', '1, 7, 4, 12, 1, -1', '1, 7, 4, 12, 1, NULL',
 	'1, 7, 4, 12, 1, 10001', '1, 7, 4, 12, 1, 2, ''1 month''', '1, 7, 4, 12, 1, 2, ''1 year -360 days''',
 	'1, 7, 4, 12, 1, 2, ''0''', '1, 7, 4, 12, 1, 2, ''-1 day''', '1, 7, 4, 12, 1, 2, ''1 day -25 hours''',
 	'1, 7, 4, 12, 1, 2, ''1 microsecond''', '1, 7, 4, 12, 1, 2, ''36526 days'''] ||
@@ -214,7 +214,7 @@ SELECT fails('CALL pattyly.expire_backups(false)', '2D000', 'the real one not in
 
 ---- Who may -----------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION outcomes_as(who name) RETURNS SETOF text LANGUAGE plpgsql AS $$
+CREATE FUNCTION outcomes_as(who text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('role', who, true);
 	RETURN NEXT (tests.outcome('SELECT pattyly.set_retention(3, 7, 4, 12, 1)')).sqlstate;
@@ -231,10 +231,10 @@ END
 $$;
 SELECT set_config('tests.id', id_of('d1')::text, false);
 SELECT results_eq(format('SELECT outcomes_as(%L)', who), $$SELECT '42501' FROM generate_series(1, 9)$$, who || ' may nothing')
-FROM unnest('{anon,authenticated,service_role}'::name[]) AS who;
+FROM unnest('{anon,authenticated,service_role}'::text[]) AS who;
 SELECT pattyly.grant_api();
 SELECT results_eq(format('SELECT outcomes_as(%L)', who), $$SELECT '42501' FROM generate_series(1, 9)$$, who || ' may nothing after grant_api()')
-FROM unnest('{anon,authenticated,service_role}'::name[]) AS who;
+FROM unnest('{anon,authenticated,service_role}'::text[]) AS who;
 
 DO $$
 BEGIN
@@ -258,7 +258,6 @@ SELECT is((SELECT keep_daily FROM pattyly.backup_retention), 7, 'he did');
 -- His search_path and objects of his own change nothing.
 SET ROLE tests_retention_owner;
 CREATE SCHEMA traps;
-CREATE FUNCTION traps.coalesce_(text, text) RETURNS text LANGUAGE sql AS $$ SELECT 'trapped' $$;
 CREATE FUNCTION traps.is_less(timestamptz, timestamptz) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$;
 CREATE OPERATOR traps.<= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = traps.is_less);
 CREATE FUNCTION traps.btrim(text, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$;
