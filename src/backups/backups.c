@@ -5,8 +5,11 @@
 #include "postgres.h"
 
 #include "backups/backups.h"
+#include "backups/catalogue.h"
+#include "backups/restoring.h"
 #include "backups/stages.h"
 #include "core/compat.h"
+#include "jobs/chores.h"
 #include "utils/guc.h"
 
 /*
@@ -148,4 +151,6 @@ backups_init(void)
 	define_timeout();
 	define_rpo();
 	incarnation_init();
+	restoring_init();
+	chores_add(catalogue_close_lost);
 }

@@ -154,6 +154,14 @@ remove_partial(const char *location)
 }
 
 void
+catalogue_close_lost(void)
+{
+	OwnArgs		args = {0};
+
+	own_spi_run("SELECT pattyly.close_lost_backups()", &args);
+}
+
+void
 catalogue_sweep(void)
 {
 	OwnSpi		own;
@@ -161,7 +169,7 @@ catalogue_sweep(void)
 	uint64		n;
 
 	own_spi_begin(&own);
-	own_spi_run("SELECT pattyly.close_lost_backups()", &args);
+	catalogue_close_lost();
 	n = own_spi_run("UPDATE pattyly.backups AS b SET annotations = b.annotations - 'leftover' "
 					"WHERE b.annotations ? 'leftover' AND b.location IS NOT NULL RETURNING b.location", &args);
 	for (uint64 i = 0; i < n; i++)

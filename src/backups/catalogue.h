@@ -48,7 +48,10 @@ extern void catalogue_close(int64 id, const BackupEnd *end);
 /* Why it is suspect for its size, or NULL. */
 extern char *catalogue_doubt(int64 id, int64 bytes);
 
-/* Removes what those left in the directory that ended without a word. */
+/* Marks what cannot run any more; between own_spi_begin() and own_spi_end(). */
+extern void catalogue_close_lost(void);
+
+/* That, and removes what those left in the directory that ended without a word. */
 extern void catalogue_sweep(void);
 
 /* A text as a member of a JSON object: "name": "text". */

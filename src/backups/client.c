@@ -49,13 +49,15 @@ client_host(void)
 {
 	List	   *names = NIL;
 
-	if (SplitDirectoriesString(pstrdup(Unix_socket_directories), ',', &names) && names != NIL)
+	if (!SplitDirectoriesString(pstrdup(Unix_socket_directories), ',', &names) || names == NIL)
+		return "localhost";
+	if (is_absolute_path((char *) linitial(names)) || *(char *) linitial(names) == '@')
 		return linitial(names);
-	return "localhost";
+	return psprintf("%s/%s", DataDir, (char *) linitial(names));
 }
 
 const char *const *
-client_environment(const char *database, int64 backup_id)
+client_environment(const char *database, int64 backup_id, const char *more)
 {
 	const char **environment = palloc0(sizeof(char *) * 10);
 	int			n = 0;
@@ -67,6 +69,7 @@ client_environment(const char *database, int64 backup_id)
 	environment[n++] = psprintf("PGAPPNAME=pattyly backup " INT64_FORMAT, backup_id);
 	environment[n++] = "PGCONNECT_TIMEOUT=30";
 	environment[n++] = psprintf("PATTYLY_BACKUP_ID=" INT64_FORMAT, backup_id);
+	environment[n++] = more;
 	return environment;
 }
 
@@ -105,15 +108,6 @@ must_have_succeeded(const Program *program, const char *purpose)
 			 errmsg("could not %s: %s", purpose, program_describe_end(program)),
 			 program->tail_length > 0 ? errdetail("%s", program->tail) : 0,
 			 errhint("Run it by hand, as the server's account.")));
-}
-
-void
-client_run_program(const Stage *stage, const char *purpose)
-{
-	Program    *program = program_start(stage, -1, -1);
-
-	wait_for(program);
-	must_have_succeeded(program, purpose);
 }
 
 /* ---- psql ---- */
@@ -220,19 +214,45 @@ client_finish(Program *program, int *in, int *out, const char *purpose)
 	must_have_succeeded(program, purpose);
 }
 
+/* What a program writes until it closes its output. */
+static char *
+read_all(int fd)
+{
+	StringInfoData output;
+
+	initStringInfo(&output);
+	while (read_some(fd, &output))
+		;
+	return output.data;
+}
+
+char *
+client_run_stage(const Stage *stage, const char *purpose)
+{
+	int			none = -1;
+	int			fds[2];
+	Program    *program;
+	char	   *output;
+
+	program_pipe(fds);
+	program = program_start(stage, -1, fds[1]);
+	stream_unblock(fds[0]);
+	output = read_all(fds[0]);
+	client_finish(program, &none, &fds[0], purpose);
+	return output;
+}
+
 char *
 client_run(const char *database, const char *statements, const char *purpose)
 {
-	StringInfoData output;
 	int			in;
 	int			out;
 	Program    *psql = client_psql(database, &in, &out);
+	char	   *output;
 
-	initStringInfo(&output);
 	client_send(in, statements);
 	program_close(&in);
-	while (read_some(out, &output))
-		;
+	output = read_all(out);
 	client_finish(psql, &in, &out, purpose);
-	return output.data;
+	return output;
 }

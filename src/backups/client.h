@@ -8,8 +8,11 @@
 
 #include "backups/program.h"
 
-/* How to get to this server and a database of it, as the bootstrap superuser; ends with NULL. */
-extern const char *const *client_environment(const char *database, int64 backup_id);
+/*
+ * How to get to this server and a database of it, as the bootstrap superuser, and
+ * one thing more or NULL; ends with NULL.  Reads catalogs.
+ */
+extern const char *const *client_environment(const char *database, int64 backup_id, const char *more);
 
 /* The directory of the server's socket, and its port. */
 extern const char *client_host(void);
@@ -36,8 +39,8 @@ extern void client_finish(Program *program, int *in, int *out, const char *purpo
  */
 extern char *client_run(const char *database, const char *statements, const char *purpose);
 
-/* Runs one program with its output thrown away; an error (38000) with what it said when it fails. */
-extern void client_run_program(const Stage *stage, const char *purpose);
+/* Runs one program and returns what it prints; an error (38000) with what it said when it fails. */
+extern char *client_run_stage(const Stage *stage, const char *purpose);
 
 /* A program of the server with these arguments, ended by NULL. */
 extern void client_stage(Stage *stage, const char *program,...);

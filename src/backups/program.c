@@ -29,6 +29,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/pg_shmem.h"
+#include "storage/procsignal.h"
 #include "utils/memutils.h"
 
 #define LOOK_EVERY_MS	100
@@ -160,6 +161,9 @@ become(const Stage *stage, const int fds[3], pid_t parent)
 		if (dup2(fds[i], i) < 0)
 			_exit(127);
 	close_descriptors(-1);
+	/* Not the data directory: who leaves files where he is leaves them here. */
+	if (chdir("/") != 0)
+		_exit(127);
 	environ = programs_environment;
 	execv(stage->args[0], stage->args);
 	complain(stage->args[0], errno == ENOENT ? "no such file" : errno == EACCES ? "permission denied" :
@@ -434,6 +438,13 @@ check_deadline(void)
 void
 program_check(void)
 {
+	/* Others wait until every process has heard of a dropped database, whatever it does. */
+	if (ProcSignalBarrierPending)
+		ProcessProcSignalBarrier();
+	check_deadline();
+	/* Whoever cleans up must not be interrupted again. */
+	if (InterruptHoldoffCount > 0)
+		return;
 	if (ProcDiePending)
 		ereport(ERROR,
 				(errcode(ERRCODE_ADMIN_SHUTDOWN),
@@ -445,17 +456,19 @@ program_check(void)
 				 errmsg("canceled, by a user or by a timeout of the statement or the job"),
 				 errhint("Run it again.")));
 	CHECK_FOR_INTERRUPTS();
-	check_deadline();
 }
 
 void
 program_wait(int fd, bool to_write)
 {
+	static uint32 wait_event;
 	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 
 	if (fd >= 0)
 		events |= to_write ? WL_SOCKET_WRITEABLE : WL_SOCKET_READABLE;
-	(void) WaitLatchOrSocket(MyLatch, events, fd >= 0 ? fd : PGINVALID_SOCKET, LOOK_EVERY_MS, PG_WAIT_EXTENSION);
+	if (wait_event == 0)
+		wait_event = compat_wait_event("PattylyProgram");
+	(void) WaitLatchOrSocket(MyLatch, events, fd >= 0 ? fd : PGINVALID_SOCKET, LOOK_EVERY_MS, wait_event);
 	ResetLatch(MyLatch);
 	program_check();
 	(void) program_look();

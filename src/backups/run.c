@@ -86,17 +86,6 @@ tool_of_settings(void)
 }
 
 static void
-must_be_alone(FunctionCallInfo fcinfo)
-{
-	procedure_must_not_be_atomic(fcinfo, "run_backup");
-	if (!procedure_is_top_level(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
-				 errmsg("run_backup() cannot be called by another procedure"),
-				 errhint("It runs without a transaction: CALL it as a statement of its own.")));
-}
-
-static void
 must_be_configured(const Run *run)
 {
 	int			directory;
@@ -120,7 +109,7 @@ open_row(Run *run, const char *label)
 	run->file = psprintf("%s.dump", run->label);
 	run->end.location = location_of(run);
 	catalogue_set_location(run->id, run->end.location);
-	run->environment = client_environment(run->database, run->id);
+	run->environment = client_environment(run->database, run->id, NULL);
 }
 
 /* ---- meanwhile: no transaction ---- */
@@ -151,6 +140,22 @@ take_snapshot(Run *run)
 		snapshot_begin(&run->snapshot);
 }
 
+/* Options of pg_dump by which a table that is there need not be in the dump. */
+static bool
+is_partial(const Stages *stages)
+{
+	static const char *const options[] = {
+		"-n", "-N", "-t", "-T", "-s", "--schema", "--exclude", "--table", "--filter", "--section", "--no-unlogged"
+	};
+	const Stage *dump = &stages->stages[0];
+
+	for (int i = 1; i < dump->n; i++)
+		for (int j = 0; j < lengthof(options); j++)
+			if (strncmp(dump->args[i], options[j], strlen(options[j])) == 0)
+				return true;
+	return false;
+}
+
 static void
 start_stages(Run *run)
 {
@@ -158,6 +163,8 @@ start_stages(Run *run)
 
 	stages_of_setting("pattyly.backup_stages", backups_stages, placeholders_of(run), &stages);
 	words_annotate_stages(&run->annotations, &stages);
+	if (is_partial(&stages))
+		catalogue_annotate(&run->annotations, "partial", "the stages leave tables out");
 	pipeline_start(&run->pipeline, &stages, run->fd);
 	if (run->counts)
 	{
@@ -302,7 +309,7 @@ pattyly_run_backup(PG_FUNCTION_ARGS)
 	};
 	ErrorData  *error;
 
-	must_be_alone(fcinfo);
+	procedure_must_stand_alone(fcinfo, "run_backup");
 	initStringInfo(&run.annotations);
 	pipeline_init(&run.pipeline);
 	run.to_file = *backups_location == '\0';

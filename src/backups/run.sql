@@ -34,6 +34,9 @@ BEGIN
     END IF;
     label := coalesce(label, pattyly.new_backup_label());
     id := pattyly.open_backup(caller, label, 'dump', tool, NULL, NULL, session);
+    UPDATE pattyly.backups AS b
+    SET annotations = jsonb_build_object('database_bytes', pg_database_size(current_database()))
+    WHERE b.id = open_run.id;
 END
 $$;
 REVOKE ALL ON FUNCTION pattyly.open_run(name, text, text, integer) FROM PUBLIC;
@@ -51,7 +54,8 @@ BEGIN
         finished_at = greatest(pattyly.clock_now(), t.started_at),
         stop_lsn = CASE WHEN close_run.state <> 'failed' THEN pg_current_wal_lsn() END,
         bytes = nullif(close_run.bytes, -1), stored_bytes = CASE WHEN close_run.state <> 'failed' THEN nullif(close_run.bytes, -1) END,
-        checksum = close_run.checksum, location = close_run.location, exit_status = close_run.exit_status,
+        checksum = close_run.checksum, location = close_run.location,
+        exit_status = CASE WHEN close_run.state <> 'failed' OR close_run.exit_status <> 0 THEN close_run.exit_status END,
         manifest = (SELECT jsonb_object_agg(c.row_ ->> 't', c.row_ -> 'n') FROM jsonb_array_elements(counts) AS c(row_)),
         annotations = t.annotations || close_run.annotations
     WHERE t.id = close_run.id AND t.state = 'running';

@@ -103,6 +103,39 @@ find_prepared(const char *statement)
 	return entry;
 }
 
+/* What our functions refuse with RAISE is meant for the caller; where in them that was is not. */
+static void
+rethrow(MemoryContext memory)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(memory);
+	error = CopyErrorData();
+	if (error->funcname == NULL || strcmp(error->funcname, "exec_stmt_raise") != 0)
+		PG_RE_THROW();
+	FlushErrorState();
+	error->context = NULL;
+	ReThrowError(error);
+}
+
+static int
+execute(SPIPlanPtr plan, OwnArgs *args)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	volatile int result = 0;
+
+	PG_TRY();
+	{
+		result = SPI_execute_plan(plan, args->values, args->nulls, false, 0);
+	}
+	PG_CATCH();
+	{
+		rethrow(memory);
+	}
+	PG_END_TRY();
+	return result;
+}
+
 uint64
 own_spi_run(const char *statement, OwnArgs *args)
 {
@@ -117,7 +150,7 @@ own_spi_run(const char *statement, OwnArgs *args)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 		entry->plan = plan;
 	}
-	result = SPI_execute_plan(entry->plan, args->values, args->nulls, false, 0);
+	result = execute(entry->plan, args);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
 	return SPI_processed;

@@ -37,6 +37,18 @@ procedure_is_top_level(FunctionCallInfo fcinfo)
 		((CallStmt *) statement->utilityStmt)->funcexpr->funcid == fcinfo->flinfo->fn_oid;
 }
 
+void
+procedure_must_stand_alone(FunctionCallInfo fcinfo, const char *name)
+{
+	procedure_must_not_be_atomic(fcinfo, name);
+	if (procedure_is_top_level(fcinfo))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+			 errmsg("%s() cannot be called by another procedure or function", name),
+			 errhint("It runs without a transaction: CALL it as a statement of its own.")));
+}
+
 /* Between transactions nobody owns what is opened; this one does. */
 static ResourceOwner outside;
 

@@ -17,6 +17,9 @@ extern void procedure_must_not_be_atomic(FunctionCallInfo fcinfo, const char *na
  */
 extern bool procedure_is_top_level(FunctionCallInfo fcinfo);
 
+/* An error (2D000) when it is not. */
+extern void procedure_must_stand_alone(FunctionCallInfo fcinfo, const char *name);
+
 /*
  * For one that is at top level, SPI not connected: commits, and then there is no
  * transaction until the other is called.  An error in between has to be caught,

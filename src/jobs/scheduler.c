@@ -19,6 +19,7 @@
 #include "core/compat.h"
 #include "core/fault.h"
 #include "core/ownspi.h"
+#include "jobs/chores.h"
 #include "jobs/crew.h"
 #include "jobs/dispatch.h"
 #include "jobs/due.h"
@@ -123,6 +124,7 @@ begin_work(TimestampTz now)
 	due_after_start(PgStartTime);
 	due_plan_again(now);
 	first_round = !settled;
+	chores_run();
 }
 
 static Readiness

@@ -1,0 +1,192 @@
+/*
+ * scratch.c
+ *		See scratch.h.
+ *
+ * Restored in three parts: what pg_restore makes first knows no rows; then all
+ * schemas are opened, because rows are copied as the owners of the tables
+ * (restoring.c), who need not have rights on their schema; indexes and
+ * constraints come last.
+ */
+#include "postgres.h"
+
+#include <sys/statvfs.h>
+
+#include "backups/client.h"
+#include "backups/restoring.h"
+#include "backups/scratch.h"
+#include "core/compat.h"
+#include "core/ownspi.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* Extensions of which there can be one in a server only: left out, with their tables. */
+#define SINGLETON "pg_cron"
+#define SINGLETON_SCHEMA "cron"
+
+/* Free space beyond what the database has: WAL, and sorting for indexes. */
+#define ROOM_FACTOR 1.2
+
+void
+scratch_prepare(Scratch *scratch, int64 backup_id)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	OwnSpi		own;
+	OwnArgs		args = {0};
+
+	scratch->name = psprintf("pattyly_verify_%u_" INT64_FORMAT, MyDatabaseId, backup_id);
+	own_spi_begin(&own);
+	own_arg_text(&args, scratch->name);
+	own_spi_run("SELECT pattyly.scratch_statements($1)", &args);
+	scratch->statements = MemoryContextStrdup(memory, own_text(0, 1));
+	own_spi_end(&own);
+}
+
+static void
+must_have_room(int64 bytes)
+{
+	struct statvfs vfs;
+	double		free_bytes;
+
+	if (statvfs(DataDir, &vfs) != 0)
+		return;
+	free_bytes = (double) vfs.f_bavail * vfs.f_frsize;
+	if (free_bytes < bytes * ROOM_FACTOR)
+		ereport(ERROR,
+				(errcode(ERRCODE_DISK_FULL),
+				 errmsg("there is no room to restore a database of " INT64_FORMAT " bytes: %.0f are free", bytes, free_bytes),
+				 errhint("Free some, or verify the dump on another server.")));
+}
+
+void
+scratch_create(Scratch *scratch, int64 bytes)
+{
+	must_have_room(bytes);
+	scratch->created = true;
+	(void) client_run(NULL, scratch->statements, "make a database to restore into");
+}
+
+/* ---- what to restore ---- */
+
+static bool
+is_of_singleton(const char *line)
+{
+	return strstr(line, " EXTENSION - " SINGLETON) != NULL || strstr(line, " - EXTENSION " SINGLETON) != NULL ||
+		strstr(line, " " SINGLETON_SCHEMA " ") != NULL || strstr(line, " - SCHEMA " SINGLETON_SCHEMA " ") != NULL;
+}
+
+/* The list of an archive, without what is left out, for --use-list; NULL: all of it. */
+static char *
+list_of(Scratch *scratch, const char *path)
+{
+	Stage		stage;
+	char	   *list;
+	StringInfoData kept;
+
+	client_stage(&stage, "pg_restore", "--list", path, NULL);
+	list = client_run_stage(&stage, "read the list of the archive");
+	if (strstr(list, " EXTENSION - " SINGLETON) == NULL)
+		return NULL;
+	scratch->left_out = SINGLETON;
+	initStringInfo(&kept);
+	for (char *line = strtok(list, "\n"); line != NULL; line = strtok(NULL, "\n"))
+		if (!is_of_singleton(line))
+			appendStringInfo(&kept, "%s\n", line);
+	return kept.data;
+}
+
+/* ---- restoring ---- */
+
+static const char *const no_fault_of_the_dump[] = {
+	"No space left on device", "could not connect", "connection to server", "out of memory", "terminating connection"
+};
+
+static bool
+is_its_own_fault(const char *text)
+{
+	for (int i = 0; i < lengthof(no_fault_of_the_dump); i++)
+		if (strstr(text, no_fault_of_the_dump[i]) != NULL)
+			return false;
+	return true;
+}
+
+static char *
+judge(const Program *program)
+{
+	if (program_exit_status(program) == 0)
+		return NULL;
+	if (program_exit_status(program) > 0 && is_its_own_fault(program->tail))
+		return psprintf("%s: %s", program_describe_end(program), program->tail);
+	ereport(ERROR,
+			(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+			 errmsg("the dump could not be restored for a reason that may not be its own: %s", program_describe_end(program)),
+			 errdetail("%s", program->tail),
+			 errhint("Mend that, and verify it again.")));
+}
+
+static char *
+restore_section(const Scratch *scratch, const char *path, const char *section, const char *list)
+{
+	Stage		stage;
+	int			fds[2] = {-1, -1};
+	Program    *program;
+
+	client_stage(&stage, "pg_restore", "--exit-on-error", "--no-password", psprintf("--dbname=%s", scratch->name),
+				 psprintf("--section=%s", section), path, list ? "--use-list=/dev/stdin" : NULL, NULL);
+	if (list)
+		program_pipe(fds);
+	program = program_start(&stage, fds[0], -1);
+	if (list)
+		client_send(fds[1], list);
+	program_close(&fds[1]);
+	while (!program->ended)
+		program_wait(program->error_fd, false);
+	return judge(program);
+}
+
+static const char open_schemas[] =
+	"SELECT pg_catalog.format('GRANT USAGE ON SCHEMA %I TO PUBLIC', n.nspname) FROM pg_catalog.pg_namespace AS n\n"
+	"WHERE n.nspname !~ '^pg_' \\gexec\n";
+
+char *
+scratch_restore(Scratch *scratch, const char *path)
+{
+	const char *list = list_of(scratch, path);
+	char	   *failure = restore_section(scratch, path, "pre-data", list);
+
+	if (failure)
+		return failure;
+	(void) client_run(scratch->name, open_schemas, "open the schemas of what was restored");
+	failure = restore_section(scratch, path, "data", list);
+	return failure ? failure : restore_section(scratch, path, "post-data", list);
+}
+
+/* ---- the end ---- */
+
+#define DROP_PATIENCE_S 60
+
+void
+scratch_drop(Scratch *scratch, const char *const *environment)
+{
+	MemoryContext memory = CurrentMemoryContext;
+
+	if (!scratch->created)
+		return;
+	scratch->created = false;
+	PG_TRY();
+	{
+		program_begin(environment);
+		program_set_deadline(DROP_PATIENCE_S);
+		(void) client_run(NULL, psprintf("DROP DATABASE IF EXISTS %s WITH (FORCE);\n", scratch->name), "drop it");
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(memory);
+		FlushErrorState();
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("database \"%s\" could not be dropped", scratch->name),
+				 errhint("Drop it; the next verify_backup() of this database does, too.")));
+	}
+	PG_END_TRY();
+	program_end();
+}
