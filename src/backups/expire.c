@@ -25,7 +25,6 @@
 #include "core/procedure.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
 
 typedef struct Expiry
 {
@@ -63,17 +62,6 @@ typedef struct Removal
 PATTYLY_FUNCTION(pattyly_expire_backups);
 
 /* ---- before ---- */
-
-static void
-must_be_alone(FunctionCallInfo fcinfo)
-{
-	procedure_must_not_be_atomic(fcinfo, "expire_backups");
-	if (!procedure_is_top_level(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
-				 errmsg("expire_backups(false) cannot be called by another procedure"),
-				 errhint("It runs without a transaction: CALL it as a statement of its own.")));
-}
 
 static void
 must_be_primary(void)
@@ -187,7 +175,7 @@ read_removal(Removal *removal, const RetentionPlan *plan, int i)
 	removal->trusted = own_bigint(0, 3) != 0;
 	removal->shared_with = own_bigint(0, 4);
 	own_spi_end(&own);
-	removal->environment = client_environment(get_database_name(MyDatabaseId), removal->id);
+	removal->environment = client_environment(get_database_name(MyDatabaseId), removal->id, NULL);
 }
 
 /* ---- removing: no transaction ---- */
@@ -480,7 +468,7 @@ pattyly_expire_backups(PG_FUNCTION_ARGS)
 		announce(retentionplan_make(), true);
 	else
 	{
-		must_be_alone(fcinfo);
+		procedure_must_stand_alone(fcinfo, "expire_backups");
 		must_be_primary();
 		expire(&expiry);
 	}

@@ -50,7 +50,7 @@ typedef struct RetentionBackup
 	int			parent;			/* the place of the one that it builds on; -1: none */
 	bool		good;
 	bool		held;
-	bool		foreign;		/* its own tool keeps or removes it: it never counts */
+	bool		foreign;		/* its own tool, or server, removes it: it never counts */
 	bool		needed;
 } RetentionBackup;
 

@@ -20,16 +20,16 @@ PATTYLY_FUNCTION(pattyly_expiry_plan);
 static const char backups_query[] =
 	"SELECT b.id, b.label, coalesce(b.finished_at, b.started_at),"
 	"  CASE WHEN b.verify_result ->> 'ok' IS DISTINCT FROM 'false' THEN b.verified_at END,"
-	"  b.state = 'done', b.tool IN ('pgbackrest', 'barman', 'wal-g'),"
+	"  b.state = 'done', b.tool IN ('pgbackrest', 'barman', 'wal-g') OR b.system_identifier <> c.system_identifier,"
 	"  EXISTS (SELECT FROM pattyly.backups AS r WHERE r.parent_id = b.id AND r.state = 'running'),"
-	"  coalesce(b.parent_id, b.id), b.tool,"
+	"  coalesce(b.parent_id, b.id), CASE WHEN b.tool IN ('pgbackrest', 'barman', 'wal-g') THEN b.tool END,"
 	"  CASE WHEN coalesce(b.hold_until, 'infinity') = 'infinity' THEN b.hold_reason"
 	"       WHEN b.hold_until > pattyly.clock_now()"
 	"       THEN b.hold_reason || ', until ' || to_char(b.hold_until AT TIME ZONE 'UTC',"
 	"            CASE WHEN date_trunc('day', b.hold_until AT TIME ZONE 'UTC') = b.hold_until AT TIME ZONE 'UTC'"
 	"                 THEN 'YYYY-MM-DD' ELSE 'YYYY-MM-DD HH24:MI:SS UTC' END) END,"
 	"  to_char(b.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC')"
-	" FROM pattyly.backups AS b WHERE b.state IN ('done', 'suspect') ORDER BY b.id";
+	" FROM pattyly.backups AS b, pg_control_system() AS c WHERE b.state IN ('done', 'suspect') ORDER BY b.id";
 
 static const char policy_query[] =
 	"SELECT coalesce(r.keep_last, 0)::bigint, coalesce(r.keep_daily, 0)::bigint, coalesce(r.keep_weekly, 0)::bigint,"
@@ -204,7 +204,8 @@ retentionplan_reason(const RetentionPlan *plan, int i)
 		case RETENTION_HELD:
 			return psprintf("held: %s", details->hold);
 		case RETENTION_FOREIGN:
-			return psprintf("kept by its own tool, %s", details->tool);
+			return details->tool ? psprintf("kept by its own tool, %s", details->tool) :
+				pstrdup("made by another server, which may need it");
 		case RETENTION_FUTURE:
 			return pstrdup("dated in the future: it does not count until then");
 		case RETENTION_NO_POLICY:

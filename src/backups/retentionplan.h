@@ -12,7 +12,7 @@
 typedef struct PlannedBackup
 {
 	char	   *label;
-	char	   *tool;
+	char	   *tool;			/* one that keeps its own; NULL: ours */
 	char	   *hold;			/* NULL: not held */
 	char	   *verified;
 } PlannedBackup;

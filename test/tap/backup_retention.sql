@@ -108,6 +108,11 @@ SELECT pattyly.set_retention(1, NULL, NULL, NULL, NULL, min_good => 1);
 SELECT is(kept(), 'd1 d2 d3 d4', 'those of other tools are kept and do not count');
 SELECT is(reason('d4'), '+ kept by its own tool, wal-g', 'and it says so');
 
+UPDATE pattyly.backups SET tool = 'pg_dump', system_identifier = 1 WHERE label IN ('d1', 'd4');
+UPDATE pattyly.backups SET system_identifier = (SELECT system_identifier FROM pg_control_system()) WHERE label = 'd3';
+SELECT is(kept(), 'd1 d2 d3 d4', 'and so are those of the server that this database was copied from');
+SELECT is(reason('d4'), '+ made by another server, which may need it', 'and it says so');
+
 ---- Age ---------------------------------------------------------------------------------------------------------------
 
 SELECT daily(6);
