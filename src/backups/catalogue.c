@@ -49,7 +49,7 @@ catalogue_lock_runs(void)
 	if (!lock(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("another backup of this database is being made or verified"),
+				 errmsg("another backup of this database is being made, verified or removed"),
 				 errhint("Wait for it: its row in pattyly.backups says since when.")));
 }
 

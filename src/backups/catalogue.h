@@ -21,7 +21,7 @@ typedef struct BackupEnd
 } BackupEnd;
 
 /*
- * At most one backup at a time is made (or verified) in a database, and a row
+ * At most one backup at a time is made, verified or removed in a database, and a row
  * that is running is locked as long as its process lives.  Both until
  * catalogue_unlock(), transactions or not.  An error (55006) when there is one.
  */
