@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "backups/catalogue.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "core/ownspi.h"
@@ -47,6 +48,8 @@ pattyly_begin_backup(PG_FUNCTION_ARGS)
 {
 	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID};
 
+	if (!PG_ARGISNULL(4))
+		catalogue_stop_removals();
 	PG_RETURN_INT64(run(fcinfo, "SELECT pattyly.open_backup($1::name, pattyly.check_backup_label($2), $3, $4, $5, $6, NULL)", types));
 }
 

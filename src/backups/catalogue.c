@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "access/xlog.h"
 #include "backups/backups.h"
 #include "backups/catalogue.h"
 #include "backups/directory.h"
@@ -19,7 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-/* 0 stands for making backups as such; a row for itself.  When a transaction aborts, all are gone. */
+/* 0 stands for making backups as such, or removing them; a row for itself.  When a transaction aborts, all are gone. */
 static LOCKTAG held[2];
 static int	n_held;
 
@@ -48,7 +49,7 @@ catalogue_lock_runs(void)
 	if (!lock(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("another backup of this database is being made or verified"),
+				 errmsg("another backup of this database is being made, verified or removed"),
 				 errhint("Wait for it: its row in pattyly.backups says since when.")));
 }
 
@@ -64,6 +65,42 @@ catalogue_unlock(void)
 {
 	while (n_held > 0)
 		LockRelease(&held[--n_held], ExclusiveLock, true);
+}
+
+/* ---- removals ---- */
+
+static LOCKTAG
+removal_tag(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, backups_table(), 0, 1);
+	return tag;
+}
+
+void
+catalogue_lock_removal(void)
+{
+	LOCKTAG		tag = removal_tag();
+
+	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	held[n_held++] = tag;
+}
+
+void
+catalogue_unlock_removal(void)
+{
+	LockRelease(&held[--n_held], ExclusiveLock, true);
+}
+
+void
+catalogue_stop_removals(void)
+{
+	LOCKTAG		tag = removal_tag();
+
+	/* On a standby nothing is removed, and what is to be written fails by itself. */
+	if (!RecoveryInProgress())
+		(void) LockAcquire(&tag, ShareLock, false, false);
 }
 
 /* ---- rows ---- */

@@ -21,13 +21,23 @@ typedef struct BackupEnd
 } BackupEnd;
 
 /*
- * At most one backup at a time is made (or verified) in a database, and a row
+ * At most one backup at a time is made, verified or removed in a database, and a row
  * that is running is locked as long as its process lives.  Both until
  * catalogue_unlock(), transactions or not.  An error (55006) when there is one.
  */
 extern void catalogue_lock_runs(void);
 extern void catalogue_lock_row(int64 id);
 extern void catalogue_unlock(void);
+
+/*
+ * While a backup is being removed, from the last look at the plan until its row
+ * says so, nobody sets a hold, or retention, or builds on one.  The former holds
+ * this lock until he gives it back, transactions or not; the others until their
+ * transaction ends.
+ */
+extern void catalogue_lock_removal(void);
+extern void catalogue_unlock_removal(void);
+extern void catalogue_stop_removals(void);
 
 /* A new row; without a label it gets one. */
 extern int64 catalogue_open(const char *label, const char *tool, char **new_label);
