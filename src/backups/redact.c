@@ -111,10 +111,14 @@ end_of_quoted(char *value, char quote, bool escaped)
 static char *
 mask_value(char *value, const char *ends)
 {
-	char	   *from = skip_quote(value);
-	char	   *to = from == value ? value + strcspn(value, ends) :
-		end_of_quoted(from, from[-1], from - value == 2);
+	char	   *from;
+	char	   *to;
 
+	/* As Python prints bytes. */
+	if (value[0] == 'b' && is_quote(value[1]))
+		value++;
+	from = skip_quote(value);
+	to = from == value ? value + strcspn(value, ends) : end_of_quoted(from, from[-1], from - value == 2);
 	mask(from, to);
 	return to;
 }
