@@ -59,7 +59,7 @@ check_location(char **newval, void **extra, GucSource source)
 
 	if (bad == NULL)
 		return true;
-	GUC_check_errdetail("Unknown placeholder \"%.2s\"; known are %s.", bad, PLACEHOLDERS_OF_LOCATION_TEXT);
+	GUC_check_errdetail("Unknown placeholder \"%s\"; known are %s.", stages_placeholder(bad), PLACEHOLDERS_OF_LOCATION_TEXT);
 	return false;
 }
 

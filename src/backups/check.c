@@ -50,26 +50,110 @@ check_ends(ArchiveFormat format, const Stream *stream)
 	return NULL;
 }
 
-static char *
-complaint(const Program *program, const char *what)
+/* ---- reading all of it ---- */
+
+/* What pg_restore says when it, and not what it reads, is the problem. */
+static const char *const no_fault_of_the_archive[] = {
+	"out of memory", "non-seekable", "could not run", "could not write", "could not open output file"
+};
+
+static Verdict
+verdict_on(const Program *program, char **reason)
 {
-	return psprintf("%s: %s%s%s", what, program_describe_end(program), program->tail_length > 0 ? ": " : "", program->tail);
+	int			status = program_exit_status(program);
+
+	*reason = NULL;
+	if (status == 0)
+		return VERDICT_GOOD;
+	*reason = psprintf("%s%s%s", program_describe_end(program), program->tail_length > 0 ? ": " : "", program->tail);
+	if (status < 0 || status > 125)
+		return VERDICT_NONE;
+	for (int i = 0; i < lengthof(no_fault_of_the_archive); i++)
+		if (strstr(program->tail, no_fault_of_the_archive[i]) != NULL)
+			return VERDICT_NONE;
+	*reason = psprintf("the archive cannot be read: %s", *reason);
+	return VERDICT_BAD;
 }
 
-char *
-check_file(ArchiveFormat format, const char *path)
+/* What reads such an archive from a file, or from its input; false when nothing here does. */
+static bool
+reader_of(ArchiveFormat format, const char *path, Stage *stage)
+{
+	if (format == ARCHIVE_CUSTOM || format == ARCHIVE_TAR)
+		client_stage(stage, "pg_restore", "--file=/dev/null", path, NULL);
+	else if (format == ARCHIVE_GZIP)
+		client_stage(stage, "gzip", "--test", path, NULL);
+	else
+		return false;
+	return true;
+}
+
+static void
+wait_for(Program *program)
+{
+	while (!program->ended)
+		program_wait(program->error_fd, false);
+	(void) program_look();
+}
+
+Verdict
+check_file(ArchiveFormat format, const char *path, char **reason)
 {
 	Stage		stage;
 	Program    *program;
 
-	if (format == ARCHIVE_CUSTOM || format == ARCHIVE_TAR)
-		client_stage(&stage, "pg_restore", "--file=/dev/null", path, NULL);
-	else if (format == ARCHIVE_GZIP)
-		client_stage(&stage, "gzip", "--test", path, NULL);
-	else
-		return NULL;
+	*reason = NULL;
+	if (!reader_of(format, path, &stage))
+		return VERDICT_GOOD;
 	program = program_start(&stage, -1, -1);
-	while (!program->ended)
-		program_wait(program->error_fd, false);
-	return program_exit_status(program) == 0 ? NULL : complaint(program, "the archive cannot be read");
+	wait_for(program);
+	return verdict_on(program, reason);
+}
+
+/* ---- while it passes by ---- */
+
+static void
+start_reader(Checker *checker)
+{
+	Stage		stage;
+	int			fds[2];
+
+	if (!reader_of(checker->format, NULL, &stage))
+		return;
+	program_pipe(fds);
+	stream_unblock(fds[1]);
+	checker->program = program_start(&stage, fds[0], -1);
+	checker->stream->copy = fds[1];
+}
+
+void
+checker_start(Checker *checker, Stream *stream)
+{
+	MemoryContext memory = CurrentMemoryContext;
+
+	*checker = (Checker) {.stream = stream, .format = check_format(stream)};
+	PG_TRY();
+	{
+		start_reader(checker);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(memory);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+Verdict
+checker_finish(Checker *checker, char **reason)
+{
+	*reason = "there is no program for it";
+	if (checker->program == NULL)
+		return VERDICT_NONE;
+	program_close(&checker->stream->copy);
+	*reason = "what was to read it hangs";
+	if (checker->stream->copy_is_slow)
+		return VERDICT_NONE;
+	wait_for(checker->program);
+	return verdict_on(checker->program, reason);
 }

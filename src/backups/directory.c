@@ -73,13 +73,13 @@ directory_open(void)
 }
 
 void
-directory_close(int *directory)
+directory_close(int *fd)
 {
-	if (*directory < 0)
+	if (*fd < 0)
 		return;
-	close(*directory);
+	close(*fd);
 	ReleaseExternalFD();
-	*directory = -1;
+	*fd = -1;
 }
 
 char *

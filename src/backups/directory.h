@@ -11,7 +11,9 @@
 
 /* Opens it; an error that says what is wrong with it (55000, 58P01, 42501 ...). */
 extern int	directory_open(void);
-extern void directory_close(int *directory);
+
+/* The directory, or a file of it. */
+extern void directory_close(int *fd);
 
 /* A new file for writing; an error when there is one. */
 extern int	directory_create(int directory, const char *name);

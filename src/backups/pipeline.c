@@ -12,7 +12,7 @@
 void
 pipeline_init(Pipeline *pipeline)
 {
-	*pipeline = (Pipeline) {.stream = {.in = -1, .out = -1}};
+	*pipeline = (Pipeline) {.stream = {.in = -1, .out = -1, .copy = -1}};
 }
 
 /* The programs from one to before another; *out is what the last of them writes. */
@@ -66,11 +66,11 @@ pipeline_start(Pipeline *pipeline, const Stages *stages, int file)
 /* ---- the end ---- */
 
 static bool
-has_ended(const Pipeline *pipeline)
+have_ended(const Pipeline *pipeline, int n)
 {
 	bool		all = true;
 
-	for (int i = 0; i < pipeline->n; i++)
+	for (int i = 0; i < n; i++)
 		all &= program_at(pipeline->first + i)->ended;
 	return all;
 }
@@ -92,11 +92,11 @@ is_follower(const Program *program)
 
 /* The first that failed by itself; a follower only when there is none. */
 static const Program *
-culprit(const Pipeline *pipeline)
+culprit(const Pipeline *pipeline, int n)
 {
 	const Program *found = NULL;
 
-	for (int i = 0; i < pipeline->n; i++)
+	for (int i = 0; i < n; i++)
 	{
 		const Program *program = program_at(pipeline->first + i);
 
@@ -118,14 +118,18 @@ report(const Program *program, int stage)
 			 errhint("Run it by hand, as the server's account.")));
 }
 
+/* Waits for the first n of its programs; an error when one of them failed. */
 static void
-check_ends_of(Pipeline *pipeline)
+wait_for_ends(Pipeline *pipeline, int n)
 {
-	for (int i = 0; i < pipeline->n; i++)
+	while (!have_ended(pipeline, n))
+		program_wait(-1, false);
+	(void) program_look();
+	for (int i = 0; i < n; i++)
 	{
 		const Program *program = program_at(pipeline->first + i);
 
-		if (program != culprit(pipeline))
+		if (program != culprit(pipeline, n))
 			continue;
 		pipeline->exit_status = program_exit_status(program);
 		report(program, i + 1);
@@ -133,18 +137,28 @@ check_ends_of(Pipeline *pipeline)
 }
 
 static void
-check_bytes(const Pipeline *pipeline)
+must_have_bytes(const Pipeline *pipeline)
 {
-	if (pipeline->stream.out_closed)
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("stage %d of the backup did not read all that it was to store", pipeline->n),
-				 errhint("Run it by hand, as the server's account.")));
 	if (pipeline->stream.bytes == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 				 errmsg("all programs succeeded, but none wrote a backup"),
 				 errhint("The last stage has to write to its output, not to a file of its own; or set pattyly.backup_location.")));
+}
+
+/*
+ * Whoever stores takes the end of its input for the end of the backup: it must
+ * not come to that when a program before it failed.
+ */
+static void
+finish_store(Pipeline *pipeline)
+{
+	if (!pipeline->stream.out_closed)
+	{
+		wait_for_ends(pipeline, pipeline->n - 1);
+		must_have_bytes(pipeline);
+	}
+	program_close(&pipeline->stream.out);
 }
 
 void
@@ -153,12 +167,14 @@ pipeline_finish(Pipeline *pipeline)
 	stream_copy(&pipeline->stream);
 	program_close(&pipeline->stream.in);
 	if (pipeline->stream.out_is_pipe)
-		program_close(&pipeline->stream.out);
-	while (!has_ended(pipeline))
-		program_wait(-1, false);
-	(void) program_look();
-	check_ends_of(pipeline);
-	check_bytes(pipeline);
+		finish_store(pipeline);
+	wait_for_ends(pipeline, pipeline->n);
+	if (pipeline->stream.out_closed)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("stage %d of the backup did not read all that it was to store", pipeline->n),
+				 errhint("Run it by hand, as the server's account.")));
+	must_have_bytes(pipeline);
 }
 
 void
@@ -166,6 +182,7 @@ pipeline_free(Pipeline *pipeline)
 {
 	stream_free(&pipeline->stream);
 	program_close(&pipeline->stream.in);
+	program_close(&pipeline->stream.copy);
 	if (pipeline->stream.out_is_pipe)
 		program_close(&pipeline->stream.out);
 }

@@ -34,8 +34,10 @@
 
 #define LOOK_EVERY_MS	100
 #define GRACE_MS		5000
-/* The stages, a session that holds the snapshot, one that reads what is written. */
-#define PROGRAMS_MAX	(STAGES_MAX + 2)
+/* The stages, and what is run one after the other before and after them; they are kept until the set ends. */
+#define PROGRAMS_MAX	(STAGES_MAX + 16)
+/* Of a chain of stages, one pipe each, what they complain to, and what is spoken with sessions. */
+#define PIPE_ENDS_MAX	(4 * PROGRAMS_MAX)
 #define PATH			"PATH=/usr/local/bin:/usr/bin:/bin"
 
 extern char **environ;
@@ -44,6 +46,8 @@ static Program *programs[PROGRAMS_MAX];
 static int	n_programs;
 static pid_t keeper;			/* also the number of the group; 0: no set is on */
 static int	keeper_fd = -1;
+static int	pipe_ends[PIPE_ENDS_MAX];	/* that are open; what an error leaves is closed with the set */
+static int	n_pipe_ends;
 static char **programs_environment;
 static MemoryContext memory;
 static instr_time deadline_start;
@@ -52,34 +56,64 @@ static int	deadline_s;
 /* ---- descriptors ---- */
 
 static void
-make_pipe(int fds[2])
+remember_pipe(const int fds[2])
 {
-	if (pipe(fds) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not make a pipe: %m"),
-				 errhint("The server's account may have too many files open.")));
 	for (int i = 0; i < 2; i++)
-		if (fcntl(fds[i], F_SETFD, FD_CLOEXEC) != 0)
-			elog(ERROR, "fcntl failed: %m");
-	ReserveExternalFD();
-	ReserveExternalFD();
+	{
+		pipe_ends[n_pipe_ends++] = fds[i];
+		ReserveExternalFD();
+	}
+}
+
+static bool
+forget_pipe_end(int fd)
+{
+	for (int i = 0; i < n_pipe_ends; i++)
+		if (pipe_ends[i] == fd)
+		{
+			pipe_ends[i] = pipe_ends[--n_pipe_ends];
+			return true;
+		}
+	return false;
 }
 
 void
 program_pipe(int fds[2])
 {
-	make_pipe(fds);
+	if (n_pipe_ends + 2 > PIPE_ENDS_MAX)
+		elog(ERROR, "too many pipes");
+	if (pipe(fds) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not make a pipe: %m"),
+				 errhint("The server's account may have too many files open.")));
+	remember_pipe(fds);
+	for (int i = 0; i < 2; i++)
+		if (fcntl(fds[i], F_SETFD, FD_CLOEXEC) != 0)
+			elog(ERROR, "fcntl failed: %m");
 }
 
+/* After the set has ended there is nothing left to close, and the number may be another's. */
 void
 program_close(int *fd)
 {
-	if (*fd < 0)
-		return;
-	close(*fd);
-	ReleaseExternalFD();
+	if (*fd >= 0 && forget_pipe_end(*fd))
+	{
+		close(*fd);
+		ReleaseExternalFD();
+	}
 	*fd = -1;
+}
+
+static void
+close_pipes(void)
+{
+	while (n_pipe_ends > 0)
+	{
+		int			fd = pipe_ends[0];
+
+		program_close(&fd);
+	}
 }
 
 static void
@@ -210,7 +244,7 @@ start_keeper(void)
 {
 	int			fds[2];
 
-	make_pipe(fds);
+	program_pipe(fds);
 	keeper = fork_quietly();
 	if (keeper == 0)
 	{
@@ -282,30 +316,28 @@ program_begin(const char *const *more)
 	start_keeper();
 }
 
+/* The number of /dev/null is needed for a moment only, and -1 if it cannot be had: the child will say so. */
 static int
-open_null(int flags)
+open_null(int *null)
 {
-	int			fd = open("/dev/null", flags | O_CLOEXEC);
-
-	if (fd < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open /dev/null: %m"),
-				 errhint("The system is broken.")));
-	ReserveExternalFD();
-	return fd;
+	*null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return *null;
 }
 
 static void
-spawn(Program *program, const Stage *stage, const int fds[3])
+spawn(Program *program, const Stage *stage, int in, int out, int errors)
 {
 	pid_t		parent = getpid();
+	int			null = -1;
+	const int	fds[3] = {in >= 0 ? in : open_null(&null), out >= 0 ? out : null >= 0 ? null : open_null(&null), errors};
 
 	program->pid = fork_quietly();
 	if (program->pid == 0)
 		become(stage, fds, parent);
 	if (program->pid > 0)
 		(void) setpgid(program->pid, keeper);
+	if (null >= 0)
+		close(null);
 }
 
 Program *
@@ -313,16 +345,15 @@ program_start(const Stage *stage, int in, int out)
 {
 	Program    *program = MemoryContextAllocZero(memory, sizeof(Program));
 	int			errors[2];
-	int			fds[3];
 
-	make_pipe(errors);
-	fds[0] = in >= 0 ? in : open_null(O_RDONLY);
-	fds[1] = out >= 0 ? out : open_null(O_WRONLY);
-	fds[2] = errors[1];
+	if (n_programs == PROGRAMS_MAX)
+		elog(ERROR, "too many programs");
+	program_pipe(errors);
 	program->name = MemoryContextStrdup(memory, strrchr(stage->args[0], '/') + 1);
-	spawn(program, stage, fds);
-	for (int i = 0; i < 3; i++)
-		program_close(&fds[i]);
+	spawn(program, stage, in, out, errors[1]);
+	program_close(&in);
+	program_close(&out);
+	program_close(&errors[1]);
 	if (program->pid < 0)
 	{
 		program_close(&errors[0]);
@@ -351,26 +382,36 @@ program_at(int i)
 
 /* ---- watching ---- */
 
+/* Half of a line might be half of a secret, whose name is gone. */
+static void
+begin_at_line(Program *program)
+{
+	size_t		over = strcspn(program->tail, "\r\n");
+
+	program->is_cut = program->tail[over] == '\0';
+	if (!program->is_cut)
+		over++;
+	program->tail_length -= over;
+	memmove(program->tail, program->tail + over, program->tail_length + 1);
+}
+
 static void
 keep_tail(Program *program, const char *text, int length)
 {
-	int			over;
+	int			over = Max(0, length - PROGRAM_TAIL_BYTES);
 
-	program->error_bytes += length;
-	if (length > PROGRAM_TAIL_BYTES)
-	{
-		text += length - PROGRAM_TAIL_BYTES;
-		length = PROGRAM_TAIL_BYTES;
-	}
-	over = program->tail_length + length - PROGRAM_TAIL_BYTES;
-	if (over > 0)
-	{
-		memmove(program->tail, program->tail + over, program->tail_length - over);
-		program->tail_length -= over;
-	}
+	program->is_cut |= over > 0;
+	text += over;
+	length -= over;
+	over = Max(0, program->tail_length + length - PROGRAM_TAIL_BYTES);
+	program->is_cut |= over > 0;
+	program->tail_length -= over;
+	memmove(program->tail, program->tail + over, program->tail_length);
 	memcpy(program->tail + program->tail_length, text, length);
 	program->tail_length += length;
 	program->tail[program->tail_length] = '\0';
+	if (program->is_cut)
+		begin_at_line(program);
 }
 
 static void
@@ -511,8 +552,7 @@ program_end(void)
 	reap();
 	keeper = 0;
 	program_close(&keeper_fd);
-	for (int i = 0; i < n_programs; i++)
-		program_close(&programs[i]->error_fd);
+	close_pipes();
 	n_programs = 0;
 	MemoryContextDelete(memory);
 	RESUME_INTERRUPTS();

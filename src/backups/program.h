@@ -25,7 +25,7 @@ typedef struct Program
 	int			error_fd;		/* -1 when it is closed */
 	char		tail[PROGRAM_TAIL_BYTES + 1];
 	int			tail_length;
-	int64		error_bytes;	/* how much there was in all */
+	bool		is_cut;			/* the tail begins in the middle of a line */
 } Program;
 
 /* "environment" ends with NULL: NAME=value, besides PATH, HOME and the locale. */
@@ -34,7 +34,7 @@ extern void program_begin(const char *const *environment);
 /* Starts one; -1 for a file descriptor is /dev/null.  Closes those that it is given, also when it fails. */
 extern Program *program_start(const Stage *stage, int in, int out);
 
-/* A pipe whose ends no program inherits by accident; [0] is read. */
+/* A pipe whose ends no program inherits by accident; [0] is read.  What is not closed is, with the set. */
 extern void program_pipe(int fds[2]);
 extern void program_close(int *fd);
 

@@ -39,6 +39,7 @@ typedef struct Run
 	int			directory;
 	int			fd;
 	Pipeline	pipeline;
+	Checker		checker;
 	DumpSnapshot snapshot;
 	bool		counts;
 	StringInfoData annotations;
@@ -114,10 +115,15 @@ open_row(Run *run, const char *label)
 
 /* ---- meanwhile: no transaction ---- */
 
+/* The dump has taken over its snapshot before it writes anything. */
 static void
-let_snapshot_go(void *argument)
+on_first_bytes(void *argument)
 {
-	snapshot_let_go(argument);
+	Run		   *run = argument;
+
+	if (run->counts)
+		snapshot_let_go(&run->snapshot);
+	checker_start(&run->checker, &run->pipeline.stream);
 }
 
 static void
@@ -166,12 +172,10 @@ start_stages(Run *run)
 	if (is_partial(&stages))
 		catalogue_annotate(&run->annotations, "partial", "the stages leave tables out");
 	pipeline_start(&run->pipeline, &stages, run->fd);
+	run->pipeline.stream.on_first = on_first_bytes;
+	run->pipeline.stream.argument = run;
 	if (run->counts)
-	{
 		snapshot_count(&run->snapshot);
-		run->pipeline.stream.on_first = let_snapshot_go;
-		run->pipeline.stream.argument = &run->snapshot;
-	}
 }
 
 static void
@@ -180,7 +184,20 @@ doubt(Run *run, char *reason)
 	if (reason == NULL || run->end.error != NULL)
 		return;
 	run->end.state = "suspect";
-	run->end.error = reason;
+	run->end.error = words_clean(reason);
+}
+
+/*
+ * What was read while it passed by need not be read again.  A file is, when there
+ * was no verdict, or a bad one: what reads from a pipe may have its own troubles.
+ */
+static Verdict
+read_verdict(Run *run, ArchiveFormat format, char **reason)
+{
+	Verdict		verdict = checker_finish(&run->checker, reason);
+
+	return verdict == VERDICT_GOOD || !run->to_file ? verdict :
+		check_file(format, directory_path(run->file), reason);
 }
 
 static void
@@ -188,11 +205,16 @@ check(Run *run)
 {
 	const Stream *stream = &run->pipeline.stream;
 	ArchiveFormat format = check_format(stream);
+	Verdict		verdict;
+	char	   *reason;
 
 	catalogue_annotate(&run->annotations, "format", check_format_name(format));
 	doubt(run, check_ends(format, stream));
-	if (run->to_file)
-		doubt(run, check_file(format, directory_path(run->file)));
+	verdict = read_verdict(run, format, &reason);
+	if (verdict == VERDICT_BAD)
+		doubt(run, reason);
+	else if (verdict == VERDICT_NONE)
+		catalogue_annotate(&run->annotations, "unread", words_clean(reason));
 }
 
 static void
@@ -224,7 +246,7 @@ clean_up(Run *run, bool failed)
 	program_end();
 	pipeline_free(&run->pipeline);
 	snapshot_free(&run->snapshot);
-	program_close(&run->fd);
+	directory_close(&run->fd);
 	if (failed && run->directory >= 0)
 		(void) directory_remove(run->directory, partial_name(run));
 	directory_close(&run->directory);
@@ -246,6 +268,7 @@ try_to_make(Run *run, MemoryContext memory)
 		MemoryContextSwitchTo(memory);
 		error = CopyErrorData();
 		FlushErrorState();
+		words_clean_error(error);
 		run->end.state = "failed";
 		run->end.error = words_of_error(error);
 		run->end.exit_status = run->pipeline.exit_status;

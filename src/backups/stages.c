@@ -15,6 +15,9 @@
 /* Where programs are that do not come with the server; what PATH the server was started with does not matter. */
 static const char *const system_directories[] = {"/usr/local/bin", "/usr/bin", "/bin"};
 
+/* Of arrays in arrays; two are right, and the parser says what is wrong with some more. */
+#define DEPTH_MAX	32
+
 /* ---- parsing: [[text, ...], ...] and nothing else ---- */
 
 typedef struct Parse
@@ -71,6 +74,12 @@ on_object_start(void *state)
 	COMPAT_JSON_GO_ON;
 }
 
+char *
+stages_placeholder(const char *text)
+{
+	return pnstrdup(text, text[1] == '\0' ? 1 : 1 + pg_mblen(text + 1));
+}
+
 static const char *
 problem_of_argument(const Parse *parse, const Stage *stage, const char *text)
 {
@@ -81,7 +90,7 @@ problem_of_argument(const Parse *parse, const Stage *stage, const char *text)
 	if (stage->n == 0 && (text[0] == '\0' || strchr(text, '%') != NULL))
 		return psprintf("Stage %d has no program", parse->stages->n);
 	if (unknown != NULL)
-		return psprintf("Stage %d has the unknown placeholder \"%.2s\"", parse->stages->n, unknown);
+		return psprintf("Stage %d has the unknown placeholder \"%s\"", parse->stages->n, stages_placeholder(unknown));
 	return NULL;
 }
 
@@ -114,6 +123,31 @@ on_scalar(void *state, char *token, JsonTokenType type)
 	COMPAT_JSON_GO_ON;
 }
 
+/*
+ * The parser of the server goes as deep as it is told, and raises an error when
+ * its stack is used up; in the postmaster, who reads settings, too, that would be
+ * its end.
+ */
+static bool
+is_too_deep(const char *json)
+{
+	int			depth = 0;
+	bool		quoted = false;
+
+	for (; *json; json++)
+	{
+		if (quoted && *json == '\\' && json[1] != '\0')
+			json++;
+		else if (*json == '"')
+			quoted = !quoted;
+		else if (!quoted && (*json == '[' || *json == '{') && ++depth > DEPTH_MAX)
+			return true;
+		else if (!quoted && (*json == ']' || *json == '}'))
+			depth--;
+	}
+	return false;
+}
+
 const char *
 stages_parse(const char *json, const char *placeholders, Stages *stages)
 {
@@ -128,6 +162,8 @@ stages_parse(const char *json, const char *placeholders, Stages *stages)
 	JsonLexContext *lexer = compat_json_lexer(unconstify(char *, json), strlen(json), true);
 
 	stages->n = 0;
+	if (is_too_deep(json))
+		return "An argument is an array";
 	if (pg_parse_json(lexer, &actions) != JSON_SUCCESS)
 		return "It is not valid JSON";
 	if (parse.problem == NULL && stages->n == 0)

@@ -39,6 +39,9 @@ extern void stages_of_setting(const char *setting, const char *value, const Plac
 /* A text with its placeholders replaced, palloc'd. */
 extern char *stages_expand(const char *text, const Placeholder *placeholders);
 
+/* The placeholder that a text begins with, palloc'd: a percent sign and a character of any length. */
+extern char *stages_placeholder(const char *text);
+
 extern bool stages_have(const char *value, char placeholder);
 
 /* The whole path of a program: of the server's own directory, else of the system's; an error (58P01, 42501) that names it. */

@@ -11,11 +11,14 @@
 #include "backups/stream.h"
 #include "core/compat.h"
 #include "core/fault.h"
+#include "portability/instr_time.h"
 #include "storage/fd.h"
 
 #define BUFFER_BYTES	(256 * 1024)
 /* So much at a time is handed to the disk, that the fsync at the end has little left to do. */
 #define FLUSH_BYTES		(8 * 1024 * 1024)
+/* Who looks on may be held up by others, but not for ever. */
+#define COPY_PATIENCE_S	60
 
 void
 stream_unblock(int fd)
@@ -84,6 +87,16 @@ remember_ends(Stream *stream, const char *data, int length)
 	stream->tail_length = keep + length;
 }
 
+static bool
+is_over(instr_time start, double seconds)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return INSTR_TIME_GET_DOUBLE(now) >= seconds;
+}
+
 static void
 write_failed(const Stream *stream)
 {
@@ -119,18 +132,46 @@ write_all(Stream *stream, const char *data, int length)
 	}
 }
 
+/* Whatever is wrong with who looks on is no reason to end the backup. */
+static void
+write_copy(Stream *stream, const char *data, int length)
+{
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	while (length > 0 && stream->copy >= 0)
+	{
+		ssize_t		written = write(stream->copy, data, length);
+
+		if (written > 0)
+		{
+			data += written;
+			length -= (int) written;
+			INSTR_TIME_SET_CURRENT(start);
+		}
+		else if (written < 0 && errno == EAGAIN && !is_over(start, COPY_PATIENCE_S))
+			program_wait(stream->copy, true);
+		else if (written == 0 || errno != EINTR)
+		{
+			stream->copy_is_slow = written < 0 && errno == EAGAIN;
+			program_close(&stream->copy);
+		}
+	}
+}
+
 static void
 take(Stream *stream, const char *data, int length)
 {
 	int64		before = stream->bytes / FLUSH_BYTES;
 
-	if (stream->bytes == 0 && stream->on_first)
-		stream->on_first(stream->argument);
 	if (pg_cryptohash_update(stream->hash, (const uint8 *) data, length) < 0)
 		hash_failed(stream);
 	remember_ends(stream, data, length);
+	if (stream->bytes == 0 && stream->on_first)
+		stream->on_first(stream->argument);
 	if (stream->out >= 0)
 		write_all(stream, data, length);
+	write_copy(stream, data, length);
 	stream->bytes += length;
 	if (stream->out >= 0 && !stream->out_is_pipe && stream->bytes / FLUSH_BYTES > before)
 		pg_flush_data(stream->out, before * FLUSH_BYTES, FLUSH_BYTES);

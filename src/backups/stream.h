@@ -18,7 +18,9 @@ typedef struct Stream
 	int			out;			/* a file, a pipe, or -1: it is only read */
 	bool		out_is_pipe;
 	bool		out_closed;		/* nobody reads from that pipe any more: copying has stopped */
-	void		(*on_first) (void *argument);	/* called when there is something */
+	int			copy;			/* a pipe to who looks on, or -1; closed when he does not want any more */
+	bool		copy_is_slow;	/* he took nothing for so long that he was given up */
+	void		(*on_first) (void *argument);	/* called when there is something, which is in head */
 	void	   *argument;
 
 	int64		bytes;

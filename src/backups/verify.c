@@ -129,7 +129,7 @@ fetch(Verification *v)
 	v->file_fd = directory_create(v->directory, v->file);
 	pipeline_start(&v->pipeline, &v->fetch, v->file_fd);
 	pipeline_finish(&v->pipeline);
-	program_close(&v->file_fd);
+	directory_close(&v->file_fd);
 }
 
 static void
@@ -139,7 +139,7 @@ read_file(Verification *v)
 	v->pipeline.stream.in = v->file_fd;
 	stream_copy(&v->pipeline.stream);
 	v->pipeline.stream.in = -1;
-	program_close(&v->file_fd);
+	directory_close(&v->file_fd);
 }
 
 static void
@@ -201,7 +201,7 @@ clean_up(Verification *v)
 	HOLD_INTERRUPTS();
 	program_end();
 	pipeline_free(&v->pipeline);
-	program_close(&v->file_fd);
+	directory_close(&v->file_fd);
 	if (v->is_copy && v->directory >= 0)
 		(void) directory_remove(v->directory, v->file);
 	directory_close(&v->directory);
@@ -223,6 +223,7 @@ try_to_verify(Verification *v, MemoryContext memory)
 		MemoryContextSwitchTo(memory);
 		error = CopyErrorData();
 		FlushErrorState();
+		words_clean_error(error);
 	}
 	PG_END_TRY();
 	clean_up(v);

@@ -26,17 +26,27 @@ words_clean(const char *text)
 	return copy;
 }
 
+void
+words_clean_error(ErrorData *error)
+{
+	error->message = words_clean(error->message ? error->message : "unknown error");
+	if (error->detail)
+		error->detail = words_clean(error->detail);
+}
+
 char *
 words_of_error(const ErrorData *error)
 {
-	return words_clean(psprintf("%s%s%s", error->message ? error->message : "unknown error",
-								error->detail ? "\n" : "", error->detail ? error->detail : ""));
+	return psprintf("%s%s%s", error->message, error->detail ? "\n" : "", error->detail ? error->detail : "");
 }
 
 static char *
 clean_argument(const Stage *stage, int i)
 {
-	return i > 0 && redact_names_secret(stage->args[i - 1]) ? pstrdup("***") : words_clean(stage->args[i]);
+	char	   *argument = pstrdup(stage->args[i]);
+
+	redact_argument(argument, i > 0 ? stage->args[i - 1] : NULL);
+	return words_clean(argument);
 }
 
 void

@@ -11,7 +11,8 @@
 
 extern char *words_clean(const char *text);
 
-/* Message and detail of an error. */
+/* Message and detail of an error, before anybody sees it. */
+extern void words_clean_error(ErrorData *error);
 extern char *words_of_error(const ErrorData *error);
 
 /* "stages": the programs and their arguments. */

@@ -41,6 +41,7 @@ const order = [
   'access-tokens',
   'partitions',
   'jobs',
+  'backups-s3',
   'pooler',
 ]
 const unknown = wanted.filter((name) => !order.includes(name))

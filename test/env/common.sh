@@ -57,7 +57,8 @@ at_exit() {
 }
 
 # PostgreSQL refuses to run as root, and so do we: whoever is not root stays who they are. The user must not be called
-# pattyly: pg_regress makes a superuser of that name, whose default search_path would find the schema pattyly.
+# pattyly: pg_regress makes a superuser of that name, whose default search_path would find the schema pattyly. SERVER_HOME
+# is a directory for it, where one is needed.
 server_user=pattyly_test
 as_user() {
 	if [ "$(id -u)" != 0 ]; then
@@ -66,7 +67,7 @@ as_user() {
 		id "$server_user" >/dev/null 2>&1 ||
 			useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$server_user"
 		setpriv --reuid="$server_user" --regid="$server_user" --clear-groups \
-			env HOME=/nonexistent USER="$server_user" LOGNAME="$server_user" "$@"
+			env HOME="${SERVER_HOME:-/nonexistent}" USER="$server_user" LOGNAME="$server_user" "$@"
 	fi
 }
 

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { createWriteStream, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
+import net from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { secret } from './jwt.mjs'
@@ -40,9 +41,9 @@ async function until(condition, what, { child, log }) {
   throw new Error(`${what} does not start:\n${existsSync(log) ? readFileSync(log, 'utf8') : ''}`)
 }
 
-const statusOf = (socketPath) =>
+const statusOf = (where) =>
   new Promise((resolve) => {
-    const request = http.get({ socketPath, path: '/' }, (response) => {
+    const request = http.get(where, (response) => {
       response.resume()
       resolve(response.statusCode)
     })
@@ -71,8 +72,36 @@ export async function startPostgrest(name, settings = {}, { host = process.env.P
   writeFileSync(file, Object.entries(config).map(configLine).join(''))
   const server = start(name, postgrestBinary, [file])
   // 503 until it has read the schema.
-  await until(async () => (await statusOf(socketPath)) === 200, `PostgREST (${name})`, server)
+  await until(async () => (await statusOf({ socketPath, path: '/' })) === 200, `PostgREST (${name})`, server)
   return socketPath
+}
+
+const freePort = () =>
+  new Promise((resolve) => {
+    const server = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => resolve(port))
+    })
+  })
+
+// Objects are plain files below its directory. Its one account is S3RVER, and so is the secret of it.
+export async function startS3(bucket) {
+  const objects = path.join(directory, 's3')
+  const port = await freePort()
+  const begin = async () => {
+    const args = ['-d', objects, '-a', '127.0.0.1', '-p', port, '--configure-bucket', bucket]
+    const server = start('s3', process.execPath, [path.resolve('node_modules/.bin/s3rver'), ...args])
+    await until(async () => (await statusOf({ port, path: '/' })) !== 0, 'the S3 server', server)
+    return server
+  }
+  const s3 = { host: `127.0.0.1:${port}`, objects: path.join(objects, bucket), server: await begin() }
+  s3.kill = () => s3.server.child.kill('SIGKILL')
+  s3.restart = async () => {
+    s3.kill()
+    await s3.server.child.ended
+    s3.server = await begin()
+  }
+  return s3
 }
 
 const pgbouncerBinary = [...(process.env.PATH ?? '').split(':'), '/usr/sbin']
