@@ -126,7 +126,7 @@ catalogue_sweep(void)
 	own_spi_begin(&own);
 	own_spi_run("SELECT pattyly.close_lost_backups()", &args);
 	n = own_spi_run("UPDATE pattyly.backups AS b SET annotations = b.annotations - 'leftover' "
-					"WHERE b.annotations ? 'leftover' AND b.location IS NOT NULL RETURNING b.location", &args);
+					"WHERE b.annotations ? 'leftover' AND b.session IS NOT NULL AND b.location IS NOT NULL RETURNING b.location", &args);
 	for (uint64 i = 0; i < n; i++)
 		remove_partial(own_text(i, 1));
 	own_spi_end(&own);

@@ -121,11 +121,16 @@ report(const Program *program, int stage)
 static void
 check_ends_of(Pipeline *pipeline)
 {
+	const Program *found = culprit(pipeline);
+
+	/* Then the last stage is to blame. */
+	if (found != NULL && is_follower(found) && pipeline->stream.out_closed)
+		return;
 	for (int i = 0; i < pipeline->n; i++)
 	{
 		const Program *program = program_at(pipeline->first + i);
 
-		if (program != culprit(pipeline))
+		if (program != found)
 			continue;
 		pipeline->exit_status = program_exit_status(program);
 		report(program, i + 1);

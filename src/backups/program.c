@@ -33,9 +33,10 @@
 #include "utils/memutils.h"
 
 #define LOOK_EVERY_MS	100
-#define GRACE_MS		5000
-/* The stages, a session that holds the snapshot, one that reads what is written. */
-#define PROGRAMS_MAX	(STAGES_MAX + 2)
+/* DROP DATABASE ... WITH (FORCE) gives up after 5 seconds. */
+#define GRACE_MS		2000
+/* The stages, and what run_backup() or verify_backup() start besides them, one after the other. */
+#define PROGRAMS_MAX	(STAGES_MAX + 12)
 #define PATH			"PATH=/usr/local/bin:/usr/bin:/bin"
 
 extern char **environ;
@@ -312,6 +313,8 @@ program_start(const Stage *stage, int in, int out)
 	int			errors[2];
 	int			fds[3];
 
+	if (n_programs == PROGRAMS_MAX)
+		elog(ERROR, "more than %d programs", PROGRAMS_MAX);
 	make_pipe(errors);
 	fds[0] = in >= 0 ? in : open_null(O_RDONLY);
 	fds[1] = out >= 0 ? out : open_null(O_WRONLY);

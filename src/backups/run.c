@@ -192,7 +192,7 @@ check(Run *run)
 	catalogue_annotate(&run->annotations, "format", check_format_name(format));
 	doubt(run, check_ends(format, stream));
 	if (run->to_file)
-		doubt(run, check_file(format, directory_path(run->file)));
+		doubt(run, check_file(format, directory_path(partial_name(run))));
 }
 
 static void
@@ -210,11 +210,12 @@ make(Run *run)
 	if (run->counts)
 		run->end.counts = snapshot_counts(&run->snapshot);
 	fault_point("backup_written");
+	check(run);
+	words_annotate_complaints(&run->annotations);
+	/* Last: what has its name is complete, and the row says so next. */
 	if (run->to_file)
 		directory_finish(run->directory, run->fd, partial_name(run), run->file);
 	fault_point("backup_named");
-	check(run);
-	words_annotate_complaints(&run->annotations);
 }
 
 static void

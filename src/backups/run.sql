@@ -56,7 +56,8 @@ BEGIN
         bytes = nullif(close_run.bytes, -1), stored_bytes = CASE WHEN close_run.state <> 'failed' THEN nullif(close_run.bytes, -1) END,
         checksum = close_run.checksum, location = close_run.location,
         exit_status = CASE WHEN close_run.state <> 'failed' OR close_run.exit_status <> 0 THEN close_run.exit_status END,
-        manifest = (SELECT jsonb_object_agg(c.row_ ->> 't', c.row_ -> 'n') FROM jsonb_array_elements(counts) AS c(row_)),
+        manifest = CASE WHEN counts IS NOT NULL
+                        THEN (SELECT coalesce(jsonb_object_agg(c.row_ ->> 't', c.row_ -> 'n'), '{}') FROM jsonb_array_elements(counts) AS c(row_)) END,
         annotations = t.annotations || close_run.annotations
     WHERE t.id = close_run.id AND t.state = 'running';
 END
