@@ -64,7 +64,7 @@ subtest 'stages' => sub {
 	}
 	# It must not be the first, whose size nobody knows.
 	works('first');
-	for ([ 'half', [ 'sh', '-c', 'pg_dump -Fc >$PGHOST/whole; head -c $(( $(stat -c %s $PGHOST/whole) * 3 / 4 )) $PGHOST/whole; rm $PGHOST/whole' ] ],
+	for ([ 'half', [ 'sh', '-c', 'pg_dump -Fc >$PGHOST/whole; head -c $(( $(stat -c %%s $PGHOST/whole) * 3 / 4 )) $PGHOST/whole; rm $PGHOST/whole' ] ],
 		[ 'plain', [ 'sh', '-c', 'pg_dump | head -n -8' ] ],
 		[ 'zipped', [ 'sh', '-c', 'pg_dump | gzip | head -c 100000' ] ],
 		[ 'tarred', [ 'sh', '-c', 'pg_dump -Ft | head -c 500000' ] ])
@@ -211,7 +211,7 @@ subtest 'dies at the worst moment' => sub {
 		scheduler_ready($node);
 		works($point);
 		is(sql($node, "SELECT state FROM pattyly.backups WHERE label = '$point'"), 'failed', 'the row has an end');
-		unlike(files_of($node), qr/\Q$point\E/, 'no file that nobody knows is left');
+		unlike(files_of($node), qr/partial/, 'no part of a file is left');
 	}
 };
 
