@@ -112,12 +112,13 @@ subtest 'what is refused' => sub {
 		my $id = last_backup($node, 'id');
 		my (undef, undef, $said) = attempt($node, "$change; CALL pattyly.verify_backup($id)");
 		like($said, $error, $what);
-		sql($node, "UPDATE pattyly.backups SET state = 'done', kind = 'dump', session = coalesce(session, 1), location = '$directory/all.dump', begun_by = current_user, database = 'postgres',
+		sql($node, "UPDATE pattyly.backups SET state = 'done', kind = 'dump', session = 1, location = '$directory/all.dump', begun_by = current_user, database = 'postgres',
 			server_version = split_part(current_setting('server_version'), ' ', 1), annotations = '{}' WHERE id = $id");
 	};
 	my $set = 'UPDATE pattyly.backups SET';
 	$refused->('another major version', "$set server_version = '14.9'", qr/ERROR:  0A000: backup \d+ is of PostgreSQL 14\.9/);
-	$refused->("one that is $_", "$set state = '$_'", qr/ERROR:  55000: backup \d+ is $_/) for 'failed', 'expired', 'running';
+	$refused->("one that is $_", "$set state = '$_'", qr/ERROR:  55000: backup \d+ is $_/) for 'failed', 'expired';
+	$refused->('one that is running', "$set state = 'running', session = NULL", qr/ERROR:  55000: backup \d+ is running/);
 	$refused->('another kind', "$set kind = 'base'", qr/ERROR:  0A000: backup \d+ is of kind base/);
 	$refused->('no location', "$set location = NULL", qr/ERROR:  55000: nobody noted where/);
 	$refused->('noted by another', "$set session = NULL, begun_by = 'owner'", qr/ERROR:  42501: backup \d+ was noted by role "owner", who is no superuser/);
@@ -147,28 +148,35 @@ subtest 'fetched' => sub {
 	unlike(files_of($node), qr/partial/, 'no copy is left');
 };
 
+# A verification while it restores: what others see of it, and how it is stopped.
+sub stops
+{
+	my ($how) = @_;
+	my $name = wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'pattyly_verify%' AND query ~ '^CREATE INDEX'}, 1);
+	my $scratch = eval { sql($node, q{SELECT datname FROM pg_database WHERE datname LIKE 'pattyly_verify%'}) } // '';
+	is($name, 1, "$how: it restores");
+	my $pid = sql($node, q{SELECT pid FROM pg_stat_activity WHERE query ~ '^CALL pattyly.verify_backup'});
+	is(sql($node, "SELECT backend_xmin IS NULL, xact_start IS NULL FROM pg_stat_activity WHERE pid = $pid"), 't|t', 'no transaction meanwhile');
+	if ($how eq 'success')
+	{
+		my ($status, undef, $err) = (0, '', '');
+		$status = $node->psql($scratch, 'SELECT 1', stderr => \$err, extra_params => [ '-U', 'visitor' ]);
+		isnt($status, 0, 'a visitor is refused');
+		like($err, qr/permission denied for database|too many connections/, 'with this');
+	}
+	sql($node, "SELECT pg_cancel_backend($pid)") if $how eq 'cancel';
+	sql($node, "SELECT pg_terminate_backend($pid)") if $how eq 'terminate';
+}
+
 subtest 'nobody else gets in' => sub {
 	sql($node, q{CREATE ROLE visitor LOGIN; ALTER DATABASE bad OWNER TO visitor; CREATE TABLE slow (a int CHECK (a < 10)); INSERT INTO slow VALUES (1); CREATE FUNCTION slow() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN
-		IF current_database() <> 'postgres' THEN PERFORM pg_sleep(4); END IF; RETURN 1; END$$; CREATE INDEX ON slow ((a + slow()))});
+		IF current_database() <> 'postgres' THEN PERFORM pg_sleep(5); END IF; RETURN 1; END$$; CREATE INDEX ON slow ((a + slow()))});
 	my $id = do { backup($node, 'slow'); last_backup($node, 'id') };
 	for my $how ('success', 'cancel', 'terminate', 'timeout')
 	{
-		my $job = in_background($node, ($how eq 'timeout' ? q{SET pattyly.backup_timeout = '2s';} : '') . "CALL pattyly.verify_backup($id);\n");
-		my $name = wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'pattyly_verify%' AND query ~ '^CREATE INDEX'}, 1);
-		my $scratch = eval { sql($node, q{SELECT datname FROM pg_database WHERE datname LIKE 'pattyly_verify%'}) } // '';
-		is($name, 1, "$how: it restores");
-		my $pid = sql($node, q{SELECT pid FROM pg_stat_activity WHERE query ~ '^CALL pattyly.verify_backup'});
-		is(sql($node, "SELECT backend_xmin IS NULL, xact_start IS NULL FROM pg_stat_activity WHERE pid = $pid"), 't|t', 'no transaction meanwhile');
-		if ($how eq 'success')
-		{
-			my ($status, undef, $err) = (0, '', '');
-			$status = $node->psql($scratch, 'SELECT 1', stderr => \$err, extra_params => [ '-U', 'visitor' ]);
-			isnt($status, 0, 'a visitor is refused');
-			like($err, qr/permission denied for database|too many connections/, 'with this');
-		}
-		sql($node, "SELECT pg_cancel_backend($pid)") if $how eq 'cancel';
-		sql($node, "SELECT pg_terminate_backend($pid)") if $how eq 'terminate';
-		like(finish_background($job), { success => qr/was restored/, cancel => qr/ERROR:  57014/, terminate => qr/FATAL:  57P01/, timeout => qr/ERROR:  57014: programs were not done within 2/ }->{$how}, 'and ends');
+		my $job = in_background($node, ($how eq 'timeout' ? q{SET pattyly.backup_timeout = '3s';} : '') . "CALL pattyly.verify_backup($id);\n");
+		stops($how) unless $how eq 'timeout';
+		like(finish_background($job), { success => qr/was restored/, cancel => qr/ERROR:  57014/, terminate => qr/FATAL:  57P01/, timeout => qr/ERROR:  57014: programs were not done within 3/ }->{$how}, 'and ends');
 		is(last_backup($node, 'state'), 'done', 'the backup is as good as before');
 		no_scratch($how);
 	}
