@@ -117,6 +117,29 @@ REVOKE ALL ON FUNCTION pattyly.doubt_of_size(pattyly.backups, bigint) FROM PUBLI
 COMMENT ON FUNCTION pattyly.doubt_of_size(pattyly.backups, bigint) IS
 'Why a backup of that many bytes is suspect, or NULL: it is empty, or has less than half of the last good one. Writes nothing.';
 
+-- Two rows of one file: when one of them expires, the other is a lie.
+CREATE FUNCTION pattyly.check_backup_location(id bigint, location text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    other pattyly.backups;
+BEGIN
+    SELECT * INTO other FROM pattyly.backups AS b
+    WHERE b.location = check_backup_location.location AND b.id IS DISTINCT FROM check_backup_location.id
+      AND b.state IN ('running', 'done', 'suspect')
+    LIMIT 1;
+    IF other.id IS NOT NULL THEN
+        RAISE EXCEPTION 'backup % (id %) is at this location: %', other.label, other.id, location
+            USING ERRCODE = 'unique_violation', HINT = 'Store each backup in a place of its own, such as one with its label or %i in its name.';
+    END IF;
+    RETURN location;
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.check_backup_location(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.check_backup_location(bigint, text) IS
+'Returns a location as it is, for the backup of that id or, NULL, a new one. Errors: 23505 another backup that is running, done or suspect is there. Writes nothing.';
+
 CREATE FUNCTION pattyly.open_backup(caller name, label text, kind text, tool text, location text, parent_id bigint, session integer)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -137,6 +160,7 @@ BEGIN
             USING ERRCODE = 'undefined_object', HINT = 'Look it up in pattyly.backups: its state has to be done.';
     END IF;
     PERFORM pattyly.close_lost_backups();
+    PERFORM pattyly.check_backup_location(NULL, location);
     INSERT INTO pattyly.backups (label, kind, tool, database, started_at, location, parent_id, begun_by, session,
                                  server_version, system_identifier, timeline, start_lsn, server_started_at)
     SELECT label, kind, tool, current_database(), pattyly.clock_now(), location, parent_id, caller, session,
@@ -203,6 +227,7 @@ BEGIN
         RAISE EXCEPTION 'annotations of a backup must be a JSON object'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as ''{"host": "db1"}''.';
     END IF;
+    PERFORM pattyly.check_backup_location(b.id, place);
     stored := pattyly.stored_backup_bytes(place);
     doubt := coalesce(pattyly.doubt_of_size(b, bytes),
                       CASE WHEN stored = -1 THEN format('there is no file %s', place)
@@ -252,14 +277,14 @@ CREATE FUNCTION pattyly.begin_backup(label text, kind text DEFAULT 'dump', tool 
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_begin_backup';
 REVOKE ALL ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint) IS
-'Notes that an outside script begins a backup; end it with finish_backup() or fail_backup() in any session. label: its name; kind: dump | base | incremental | wal | snapshot; tool: what makes it, such as pg_dump; location: where it goes, a path on the server or an address; parent_id: what an incremental one builds on. Database, version, timeline, WAL position and system identifier are filled in. Returns its id. One that nobody ends fails after pattyly.backup_timeout, or when the server is restarted. Errors: 22004, 22023 for bad arguments, 42704 no such parent. Writes pattyly.backups.';
+'Notes that an outside script begins a backup; end it with finish_backup() or fail_backup() in any session. label: its name; kind: dump | base | incremental | wal | snapshot; tool: what makes it, such as pg_dump; location: where it goes, a path on the server or an address; parent_id: what an incremental one builds on. Database, version, timeline, WAL position and system identifier are filled in. Returns its id. One that nobody ends fails after pattyly.backup_timeout, or when the server is restarted. Errors: 22004, 22023 for bad arguments, 42704 no such parent, 23505 another backup is at that location. Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.finish_backup(id bigint, bytes bigint, checksum text DEFAULT NULL, location text DEFAULT NULL,
                                       annotations jsonb DEFAULT '{}') RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_finish_backup';
 REVOKE ALL ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) IS
-'Notes that a backup is complete. bytes: its size; checksum: such as sha256:...; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size or annotations. Writes pattyly.backups.';
+'Notes that a backup is complete. bytes: its size; checksum: such as sha256:...; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.fail_backup(id bigint, error text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_fail_backup';

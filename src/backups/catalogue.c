@@ -135,7 +135,7 @@ catalogue_set_location(int64 id, const char *location)
 	own_spi_begin(&own);
 	own_arg_bigint(&args, id);
 	own_arg_text(&args, location);
-	own_spi_run("UPDATE pattyly.backups SET location = $2 WHERE id = $1", &args);
+	own_spi_run("UPDATE pattyly.backups AS b SET location = pattyly.check_backup_location(b.id, $2) WHERE b.id = $1", &args);
 	own_spi_end(&own);
 }
 
@@ -171,7 +171,7 @@ catalogue_sweep(void)
 	own_spi_begin(&own);
 	catalogue_close_lost();
 	n = own_spi_run("UPDATE pattyly.backups AS b SET annotations = b.annotations - 'leftover' "
-					"WHERE b.annotations ? 'leftover' AND b.location IS NOT NULL RETURNING b.location", &args);
+					"WHERE b.annotations ? 'leftover' AND b.session IS NOT NULL AND b.location IS NOT NULL RETURNING b.location", &args);
 	for (uint64 i = 0; i < n; i++)
 		remove_partial(own_text(i, 1));
 	own_spi_end(&own);

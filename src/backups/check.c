@@ -11,6 +11,7 @@
 #include "backups/client.h"
 #include "core/compat.h"
 
+#define TAR_BLOCK 512
 #define PLAIN_END "PostgreSQL database dump complete"
 
 static bool
@@ -42,9 +43,21 @@ check_format_name(ArchiveFormat format)
 	return names[format];
 }
 
+/* pg_restore takes what is missing at the end of a tar archive for the end of its rows. */
+static bool
+ends_like_tar(const Stream *stream)
+{
+	for (int i = 0; i < stream->tail_length; i++)
+		if (stream->tail[i] != '\0')
+			return false;
+	return stream->bytes % TAR_BLOCK == 0;
+}
+
 char *
 check_ends(ArchiveFormat format, const Stream *stream)
 {
+	if (format == ARCHIVE_TAR && !ends_like_tar(stream))
+		return pstrdup("the end of the archive is missing: it has no empty block there");
 	if (format == ARCHIVE_PLAIN && !contains(stream->tail, stream->tail_length, PLAIN_END))
 		return pstrdup("the end of the dump is missing: it does not say \"" PLAIN_END "\"");
 	return NULL;

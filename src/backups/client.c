@@ -10,6 +10,7 @@
 #include "backups/stream.h"
 #include "catalog/pg_authid.h"
 #include "core/compat.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "postmaster/postmaster.h"
@@ -32,7 +33,8 @@ static const char quiet_session[] =
 	"\\set ON_ERROR_STOP 1\n"
 	"SET search_path = pg_catalog, pg_temp;\n"
 	"SET client_min_messages = warning;\n"
-	"SET client_encoding = 'UTF8';\n"
+	"LOAD 'pattyly';\n"
+	"SET pattyly.restoring = on;\n"
 	"SET statement_timeout = 0;\n"
 	"SET lock_timeout = 0;\n"
 	"SET idle_in_transaction_session_timeout = 0;\n"
@@ -136,6 +138,8 @@ client_psql(const char *database, int *in, int *out)
 	*out = from[0];
 	stream_unblock(*out);
 	client_send(*in, quiet_session);
+	/* What it prints is stored in this database, or compared with what is. */
+	client_send(*in, psprintf("SET client_encoding = '%s';\n", GetDatabaseEncodingName()));
 	return program;
 }
 

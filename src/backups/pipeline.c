@@ -122,14 +122,20 @@ report(const Program *program, int stage)
 static void
 wait_for_ends(Pipeline *pipeline, int n)
 {
+	const Program *found;
+
 	while (!have_ended(pipeline, n))
 		program_wait(-1, false);
 	(void) program_look();
+	found = culprit(pipeline, n);
+	/* Then the last stage is to blame. */
+	if (found != NULL && is_follower(found) && pipeline->stream.out_closed)
+		return;
 	for (int i = 0; i < n; i++)
 	{
 		const Program *program = program_at(pipeline->first + i);
 
-		if (program != culprit(pipeline, n))
+		if (program != found)
 			continue;
 		pipeline->exit_status = program_exit_status(program);
 		report(program, i + 1);

@@ -5,9 +5,8 @@
  * The programs of a set form a process group.  Its leader is a process of ours,
  * the keeper, which does nothing but read from a pipe whose other end only this
  * backend has: when this backend is gone, by whatever way, the read ends and the
- * keeper kills the group.  Should the keeper be killed, the system kills the
- * programs where it can (PR_SET_PDEATHSIG is about this backend), and the
- * backend notices nothing worse than that.
+ * keeper kills the group.  Should the keeper be killed, this backend notices and
+ * ends the set: without one, what a program has started in turn would outlive us.
  */
 #include "postgres.h"
 
@@ -33,7 +32,8 @@
 #include "utils/memutils.h"
 
 #define LOOK_EVERY_MS	100
-#define GRACE_MS		5000
+/* DROP DATABASE ... WITH (FORCE) gives up after 5 seconds. */
+#define GRACE_MS		2000
 /* The stages, and what is run one after the other before and after them; they are kept until the set ends. */
 #define PROGRAMS_MAX	(STAGES_MAX + 16)
 /* Of a chain of stages, one pipe each, what they complain to, and what is spoken with sessions. */
@@ -347,7 +347,7 @@ program_start(const Stage *stage, int in, int out)
 	int			errors[2];
 
 	if (n_programs == PROGRAMS_MAX)
-		elog(ERROR, "too many programs");
+		elog(ERROR, "more than %d programs", PROGRAMS_MAX);
 	program_pipe(errors);
 	program->name = MemoryContextStrdup(memory, strrchr(stage->args[0], '/') + 1);
 	spawn(program, stage, in, out, errors[1]);
@@ -472,6 +472,20 @@ check_deadline(void)
 				 errhint("Look at what they waited for, or raise pattyly.backup_timeout.")));
 }
 
+/* Not reaped, so that its number stays that of the group. */
+static void
+check_keeper(void)
+{
+	siginfo_t	end = {0};
+
+	if (keeper == 0 || waitid(P_PID, keeper, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid != keeper)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OPERATOR_INTERVENTION),
+			 errmsg("the process that guards the programs was killed"),
+			 errhint("The system may be short of memory: look into its log, and run it again.")));
+}
+
 /*
  * What ends the process or the statement is an ordinary error here, and is left
  * pending: first it has to be written down what became of the backup.
@@ -486,6 +500,7 @@ program_check(void)
 	/* Whoever cleans up must not be interrupted again. */
 	if (InterruptHoldoffCount > 0)
 		return;
+	check_keeper();
 	if (ProcDiePending)
 		ereport(ERROR,
 				(errcode(ERRCODE_ADMIN_SHUTDOWN),

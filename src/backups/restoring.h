@@ -1,12 +1,12 @@
 /*
  * restoring.h
- *		Lets verify_backup() restore a dump without lending its superuser to what is
- *		in the dump.
+ *		Lets the sessions of run_backup() and verify_backup() work on what others own
+ *		without lending them their superuser.
  */
 #ifndef BACKUPS_RESTORING_H
 #define BACKUPS_RESTORING_H
 
-/* For the environment of pg_restore. */
+/* For the environment of pg_restore; a session of psql sets it itself. */
 #define RESTORING_OPTIONS "PGOPTIONS=-c pattyly.restoring=on"
 
 extern void restoring_init(void);

@@ -197,7 +197,7 @@ read_verdict(Run *run, ArchiveFormat format, char **reason)
 	Verdict		verdict = checker_finish(&run->checker, reason);
 
 	return verdict == VERDICT_GOOD || !run->to_file ? verdict :
-		check_file(format, directory_path(run->file), reason);
+		check_file(format, directory_path(partial_name(run)), reason);
 }
 
 static void
@@ -232,11 +232,12 @@ make(Run *run)
 	if (run->counts)
 		run->end.counts = snapshot_counts(&run->snapshot);
 	fault_point("backup_written");
+	check(run);
+	words_annotate_complaints(&run->annotations);
+	/* Last: what has its name is complete, and the row says so next. */
 	if (run->to_file)
 		directory_finish(run->directory, run->fd, partial_name(run), run->file);
 	fault_point("backup_named");
-	check(run);
-	words_annotate_complaints(&run->annotations);
 }
 
 static void

@@ -56,7 +56,8 @@ BEGIN
         bytes = nullif(close_run.bytes, -1), stored_bytes = CASE WHEN close_run.state <> 'failed' THEN nullif(close_run.bytes, -1) END,
         checksum = close_run.checksum, location = close_run.location,
         exit_status = CASE WHEN close_run.state <> 'failed' OR close_run.exit_status <> 0 THEN close_run.exit_status END,
-        manifest = (SELECT jsonb_object_agg(c.row_ ->> 't', c.row_ -> 'n') FROM jsonb_array_elements(counts) AS c(row_)),
+        manifest = CASE WHEN counts IS NOT NULL
+                        THEN (SELECT coalesce(jsonb_object_agg(c.row_ ->> 't', c.row_ -> 'n'), '{}') FROM jsonb_array_elements(counts) AS c(row_)) END,
         annotations = t.annotations || close_run.annotations
     WHERE t.id = close_run.id AND t.state = 'running';
 END
@@ -69,4 +70,4 @@ CREATE PROCEDURE pattyly.run_backup(label text DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_run_backup';
 REVOKE ALL ON PROCEDURE pattyly.run_backup(text) FROM PUBLIC;
 COMMENT ON PROCEDURE pattyly.run_backup(text) IS
-'Makes a backup of this database now: runs the programs of pattyly.backup_stages, without a shell, and stores what the last one writes in pattyly.backup_directory, or lets it store it at pattyly.backup_location. label: its name and that of its file, default the database and the time. No transaction is open meanwhile: CALL it by itself. The row in pattyly.backups becomes done; suspect, with a WARNING, when it is much smaller than the last good one or cannot be read; failed, with an error, when a program failed. Errors: 22023 bad label, 55000 nothing is configured, 55006 another one is on, 38000 a program failed, 53100 disk full, 57014 canceled or not done within pattyly.backup_timeout, 2D000 inside a transaction. Granted to nobody: a superuser decides who may make the server run these programs. Writes pattyly.backups and files.';
+'Makes a backup of this database now: runs the programs of pattyly.backup_stages, without a shell, and stores what the last one writes in pattyly.backup_directory, or lets it store it at pattyly.backup_location. label: its name and that of its file, default the database and the time. No transaction is open meanwhile: CALL it by itself. The row in pattyly.backups becomes done; suspect, with a WARNING, when it is much smaller than the last good one or cannot be read; failed, with an error, when a program failed. Errors: 22023 bad label, 23505 another backup is at that location, 55000 nothing is configured, 55006 another one is on, 38000 a program failed, 53100 disk full, 57014 canceled or not done within pattyly.backup_timeout, 2D000 inside a transaction. Granted to nobody: a superuser decides who may make the server run these programs. Writes pattyly.backups and files.';

@@ -2,9 +2,9 @@
  * scratch.c
  *		See scratch.h.
  *
- * Restored in three parts: what pg_restore makes first knows no rows; then all
- * schemas are opened, because rows are copied as the owners of the tables
- * (restoring.c), who need not have rights on their schema; indexes and
+ * Restored in three parts: what pg_restore makes first knows no rows; then owners
+ * get rights on their tables and schemas, because rows are copied as they
+ * (restoring.c), and they need not have kept them; indexes and
  * constraints come last.
  */
 #include "postgres.h"
@@ -97,7 +97,8 @@ list_of(Scratch *scratch, const char *path)
 /* ---- restoring ---- */
 
 static const char *const no_fault_of_the_dump[] = {
-	"No space left on device", "could not connect", "connection to server", "out of memory", "terminating connection"
+	"No space left on device", "could not connect", "connection to server", "out of memory", "terminating connection",
+	"while a dump is restored"
 };
 
 static bool
@@ -130,7 +131,8 @@ restore_section(const Scratch *scratch, const char *path, const char *section, c
 	int			fds[2] = {-1, -1};
 	Program    *program;
 
-	client_stage(&stage, "pg_restore", "--exit-on-error", "--no-password", psprintf("--dbname=%s", scratch->name),
+	/* A database with a subscription cannot be dropped. */
+	client_stage(&stage, "pg_restore", "--exit-on-error", "--no-password", "--no-subscriptions", psprintf("--dbname=%s", scratch->name),
 				 psprintf("--section=%s", section), path, list ? "--use-list=/dev/stdin" : NULL, NULL);
 	if (list)
 		program_pipe(fds);
@@ -143,9 +145,14 @@ restore_section(const Scratch *scratch, const char *path, const char *section, c
 	return judge(program);
 }
 
-static const char open_schemas[] =
-	"SELECT pg_catalog.format('GRANT USAGE ON SCHEMA %I TO PUBLIC', n.nspname) FROM pg_catalog.pg_namespace AS n\n"
-	"WHERE n.nspname !~ '^pg_' \\gexec\n";
+/* No more than that: to PUBLIC, a schema would open what is in it to the owners of other tables. */
+static const char open_tables[] =
+	"SELECT DISTINCT pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %s', n.nspname, c.relowner::pg_catalog.regrole)\n"
+	"FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace\n"
+	"WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' \\gexec\n"
+	"SELECT pg_catalog.format('GRANT INSERT ON TABLE %I.%I TO %s', n.nspname, c.relname, c.relowner::pg_catalog.regrole)\n"
+	"FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace\n"
+	"WHERE c.relkind IN ('r', 'p') AND c.relacl IS NOT NULL AND n.nspname !~ '^pg_' \\gexec\n";
 
 char *
 scratch_restore(Scratch *scratch, const char *path)
@@ -155,7 +162,7 @@ scratch_restore(Scratch *scratch, const char *path)
 
 	if (failure)
 		return failure;
-	(void) client_run(scratch->name, open_schemas, "open the schemas of what was restored");
+	(void) client_run(scratch->name, open_tables, "let owners copy into what was restored");
 	failure = restore_section(scratch, path, "data", list);
 	return failure ? failure : restore_section(scratch, path, "post-data", list);
 }

@@ -1,0 +1,244 @@
+# Whatever breaks while a backup is made: it is never called done, its row gets an end, and no process and no part of a
+# file stays behind.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use BackupNode;
+use JobNode;
+use PattylyNode;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $node = new_backup_server('faults');
+my $directory = directory_of($node);
+my $hangs = stages([ 'sh', '-c', 'echo begun; sleep 1000 | cat' ]);
+my $good = stages([ 'pg_dump', '-Fc', '--no-password', '--snapshot=%s' ]);
+
+sql($node, 'CREATE TABLE t AS SELECT g, md5(g::text) FROM generate_series(1, 20000) AS g');
+
+# The newest row failed for this reason, with an end, and left no file.
+sub failed
+{
+	my ($reason, $what, $database) = @_;
+	is(last_backup($node, 'state, finished_at >= started_at', $database), 'failed|t', "$what: the row says failed, and when");
+	like(last_backup($node, 'error', $database), $reason, 'and why');
+	unlike(files_of($node), qr/partial/, 'no part of a file is left');
+}
+
+sub works { my ($what) = @_; like(backup($node, "after-" . time, $good), qr/is done/, "$what: the next one is done") }
+
+# A run that hangs, then something happens to it.
+sub hanging
+{
+	my ($label, $what, $do, $settings) = @_;
+	my ($job, $pid, $group) = waits_in($node, $label, $settings // $hangs);
+	ok($group && program_in($group, qr/^sleep 1000/), "$what: it hangs, with grandchildren") or return '';
+	$do->($pid, $group);
+	my $said = finish_background($job);
+	ok(group_gone($group), 'no process is left');
+	return $said;
+}
+
+subtest 'stages' => sub {
+	my $lock = in_background($node, 'BEGIN; LOCK t; SELECT pg_sleep(8); COMMIT;');
+	wait_for($node, q{SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock'}, 1);
+	my ($job, $pid, $group) = waits_in($node, 'kill9', stages([ 'pg_dump', '-Fc' ], [ 'cat' ]));
+	kill 9, program_in($group, qr/pg_dump/);
+	like(finish_background($job), qr/ERROR:  38000: stage 1 of the backup failed: pg_dump was ended by signal 9/, 'pg_dump is killed');
+	failed(qr/pg_dump was ended by signal 9/, 'killed');
+	is(last_backup($node, 'exit_status'), -9, 'its status');
+	finish_background($lock);
+
+	for ([ 'silent', qr/none wrote a backup/, [ 'true' ] ], [ 'exit', qr/stage 2 .*sh exited with status 7/, [ 'pg_dump', '-Fc' ], [ 'sh', '-c', 'cat; exit 7' ] ],
+		[ 'first', qr/stage 1 .*sh exited with status 1/, [ 'sh', '-c', 'echo x; exit 1' ], [ 'gzip' ] ])
+	{
+		my ($label, $reason, @stages) = @$_;
+		like(backup($node, $label, stages(@stages)), qr/ERROR:  38000/, "stages that $label");
+		failed($reason, $label);
+	}
+	# It must not be the first, whose size nobody knows.
+	works('first');
+	for ([ 'half', [ 'sh', '-c', 'pg_dump -Fc >$PGHOST/whole; head -c $(( $(stat -c %%s $PGHOST/whole) * 3 / 4 )) $PGHOST/whole; rm $PGHOST/whole' ] ],
+		[ 'plain', [ 'sh', '-c', 'pg_dump | head -n -8' ] ],
+		[ 'zipped', [ 'sh', '-c', 'pg_dump | gzip | head -c 100000' ] ],
+		[ 'tarred', [ 'sh', '-c', 'pg_dump -Ft | head -c 500000' ] ])
+	{
+		my ($label, @stages) = @$_;
+		like(backup($node, $label, stages(@stages)), qr/WARNING:.* is suspect/, "a dump that is cut off: $label");
+		is(last_backup($node, 'state, error IS NOT NULL, label'), "suspect|t|$label", 'does not count');
+	}
+	like(backup($node, 'small', stages([ 'pg_dump', '-Fc', '-s' ])), qr/WARNING:.*less than half of the/, 'a dump much smaller than the last');
+	is(sql($node, q{SELECT count(*) FROM pattyly.backups WHERE state = 'running'}), 0, 'nothing runs');
+};
+
+subtest 'it takes too long, or somebody stops it' => sub {
+	like(hanging('timeout', 'backup_timeout', sub { }, "SET pattyly.backup_timeout = '2s';$hangs"), qr/ERROR:  57014: programs were not done within 2 seconds/, 'is canceled');
+	failed(qr/not done within 2 seconds/, 'timeout');
+	like(hanging('cancel', 'pg_cancel_backend', sub { sql($node, "SELECT pg_cancel_backend($_[0])") }), qr/ERROR:  57014/, 'is canceled');
+	failed(qr/canceled/, 'cancel');
+	like(hanging('terminate', 'pg_terminate_backend', sub { sql($node, "SELECT pg_terminate_backend($_[0])") }), qr/FATAL:  57P01/, 'is terminated');
+	failed(qr/terminated/, 'terminate');
+	like(hanging('statement', 'statement_timeout', sub { }, "SET statement_timeout = '2s';$hangs"), qr/ERROR:  57014: canceling statement due to statement timeout/, 'is canceled');
+	failed(qr/canceled/, 'statement_timeout');
+	like(hanging('stubborn', 'a stage that ignores SIGTERM', sub { sql($node, "SELECT pg_cancel_backend($_[0])") },
+		stages([ 'sh', '-c', q{trap '' TERM; echo x; sleep 1000; sleep 1000} ])), qr/ERROR:  57014/, 'is canceled');
+	works('stopped');
+	sql($node, "ALTER SYSTEM SET pattyly.backup_stages = '[[\"sh\", \"-c\", \"echo x; sleep 1000 | cat\"]]'");
+	$node->reload;
+	is(outcome($node, q{CALL pattyly.run_backup('job-timeout')}, q{max_runtime => '2 seconds'}), 'timed_out||57014', 'max_runtime of a job');
+	failed(qr/canceled/, 'max_runtime');
+	schedule($node, 'backup', q{CALL pattyly.run_backup('job-cancel')});
+	my $run = run_now($node, 'backup');
+	my $group = keeper_of(running_session($node));
+	sql($node, q{SELECT pattyly.cancel_job('backup')});
+	ok(ended($node, $run, 10), 'cancel_job');
+	is(sql($node, "SELECT state FROM pattyly.job_runs WHERE id = $run"), 'canceled', 'is canceled');
+	ok(group_gone($group), 'no process is left');
+	failed(qr/canceled|terminated/, 'cancel_job');
+	sql($node, 'ALTER SYSTEM RESET pattyly.backup_stages');
+	$node->reload;
+};
+
+subtest 'two at once' => sub {
+	my $said = hanging('one', 'one runs', sub {
+		like(backup($node, 'two'), qr/ERROR:  55006: another backup of this database is being made or verified/, 'the other is refused');
+		like((attempt($node, 'CALL pattyly.verify_backup()'))[2], qr/ERROR:  55006/, 'and so is a verification');
+		is(last_backup($node, 'label'), 'one', 'without a row');
+		like(error_of($node, undef, 'SELECT pattyly.fail_backup((SELECT max(id) FROM pattyly.backups), $$no$$)'), qr/ERROR:  55000: backup \d+ is a run of run_backup/, 'nobody else ends it');
+		sql($node, 'SELECT pattyly.close_lost_backups()');
+		is(last_backup($node, 'state'), 'running', 'nor is it taken for lost');
+		sql($node, "SELECT pg_cancel_backend($_[0])");
+	});
+	works('one');
+};
+
+subtest 'the directory' => sub {
+	my $with = sub { my ($label, $path) = @_; return backup($node, $label, "SET pattyly.backup_directory = '$path';") };
+	my $base = $node->basedir;
+	symlink $directory, "$base/link";
+	mkdir "$base/closed", 0500;
+	mkdir $node->data_dir . '/inside', 0700;
+	like($with->('d1', "$base/none"), qr/ERROR:  58P01: could not open backup directory/, 'missing');
+	like($with->('d2', "$base/link"), qr/ERROR:  42809: backup directory ".*" is a symbolic link/, 'a symbolic link');
+	like($with->('d3', "$base/link/"), qr/ERROR:  42809/, 'a symbolic link with a slash');
+	like($with->('d4', "$base/closed"), qr/ERROR:  42501: could not create file/, 'not writable');
+	like($with->('d5', $node->data_dir . '/inside'), qr/ERROR:  55000: .* is inside of the data directory/, 'in the data directory');
+	like($with->('d6', "$base/../" . ($base =~ s|.*/||r) . '/pgdata/inside'), qr/ERROR:  55000: .* is inside of the data directory/, 'by a detour, too');
+	like($with->('d7', ''), qr/ERROR:  55000: there is no directory for backups/, 'none');
+	like(error_of($node, undef, q{SET pattyly.backup_directory = 'relative'}), qr/ERROR:  22023/, 'relative');
+	is(sql($node, q{SELECT string_agg(DISTINCT state, ' '), count(*) FROM pattyly.backups WHERE label ~ '^d[0-9]$'}), 'failed|6', 'all are in the catalogue but that of no directory');
+	append_to_file("$directory/taken.dump", 'somebody else\'s');
+	like(backup($node, 'taken'), qr/ERROR/, 'a file of that name is there');
+	is(slurp_file("$directory/taken.dump"), 'somebody else\'s', 'and stays');
+	symlink "$base/target", "$directory/linked.dump.partial";
+	like(backup($node, 'linked'), qr/ERROR/, 'a link is where the file would be');
+	ok(!-e "$base/target", 'it is not followed');
+	unlink "$directory/linked.dump.partial";
+};
+
+subtest 'the disk is full' => sub {
+	# A file system of its own takes a mount; in a user namespace that may be had without being root.
+	my $small = $node->basedir . '/small';
+	mkdir $small, 0700;
+	my $pipe = $node->basedir . '/full';
+	my $can = !system(qq{unshare --user --map-root-user --mount sh -c 'mount -t tmpfs -o size=64k none $small' >/dev/null 2>&1});
+	plan skip_all => 'nobody may mount a file system here' unless $can;
+	# The server sees a mount only when it is made in its own namespace: it is started anew in one.
+	$node->stop;
+	my $data = $node->data_dir;
+	my $log = $node->logfile;
+	system(qq{unshare --user --map-current-user --mount --map-root-user true 2>/dev/null});
+	my $started = !system(qq{unshare --user --map-root-user --mount sh -c 'mount -t tmpfs -o size=256k none $small && exec unshare --user --map-user=1000 --map-group=1000 pg_ctl -D $data -l $log -w start' >$pipe 2>&1});
+	if (!$started) { diag slurp_file($pipe); $node->start; plan skip_all => 'no server in a namespace of its own' }
+	$node->_update_pid(1);
+	my $said = backup($node, 'full', "SET pattyly.backup_directory = '$small';" . stages([ 'head', '-c', '512000', '/dev/urandom' ]));
+	like($said, qr/ERROR:  53100: could not write the backup after \d+ bytes: No space left on device/, 'it says so');
+	failed(qr/No space left/, 'full');
+	like(backup($node, 'fits', "SET pattyly.backup_directory = '$small';" . stages([ 'head', '-c', '200000', '/dev/urandom' ])), qr/is done|is suspect/, 'the room is free again');
+	$node->stop;
+	$node->start;
+	scheduler_ready($node);
+};
+
+subtest 'the server stops' => sub {
+	for my $mode ('fast', 'immediate')
+	{
+		hanging("stop-$mode", $mode, sub { $node->stop($mode); $node->start });
+		scheduler_ready($node);
+		works($mode);
+		is(sql($node, "SELECT state, finished_at IS NOT NULL, error ~ 'restarted|terminated' FROM pattyly.backups WHERE label = 'stop-$mode'"), 'failed|t|t', 'the row has an end');
+		unlike(files_of($node), qr/partial/, 'no part of a file is left');
+	}
+};
+
+subtest 'kill -9' => sub {
+	my $mark = log_mark($node);
+	hanging('kill-backend', 'of the backend', sub { kill 9, $_[0]; ok(group_gone($_[1]), 'its programs are gone within 2 s') });
+	ok(wait_for_restart($node, $mark), 'the server is back') or BAIL_OUT('no server');
+	works('killed');
+	is(sql($node, q{SELECT state, finished_at IS NOT NULL, error FROM pattyly.backups WHERE label = 'kill-backend'}), 'failed|t|the server was restarted, or is another one, since it began', 'the row has an end');
+	unlike(files_of($node), qr/partial/, 'no part of a file is left');
+
+	hanging('kill-server', 'of the server', sub { kill_server($node); ok(group_gone($_[1]), 'the programs are gone within 2 s') });
+	$node->start;
+	scheduler_ready($node);
+	works('killed');
+	is(sql($node, q{SELECT state FROM pattyly.backups WHERE label = 'kill-server'}), 'failed', 'the row has an end');
+
+	like(hanging('kill-keeper', 'of the process that guards the others', sub { kill 9, $_[1] }), qr/ERROR:  57000: the process that guards the programs was killed/, 'ends the backup');
+	failed(qr/guards/, 'without its guard');
+	works('killed');
+};
+
+subtest 'dies at the worst moment' => sub {
+	plan skip_all => 'needs a build with fault points' unless has_fault_points();
+	for my $point ('backup_stream', 'backup_written', 'backup_named')
+	{
+		my $mark = log_mark($node);
+		backup($node, $point, "SET pattyly.fault_point = '$point';$good");
+		ok(wait_for_restart($node, $mark), "$point: the server is back") or BAIL_OUT('no server');
+		scheduler_ready($node);
+		works($point);
+		is(sql($node, "SELECT state FROM pattyly.backups WHERE label = '$point'"), 'failed', 'the row has an end');
+		unlike(files_of($node), qr/partial/, 'no part of a file is left');
+	}
+};
+
+subtest 'the database is dropped' => sub {
+	sql($node, 'CREATE DATABASE doomed');
+	sql($node, 'CREATE EXTENSION pattyly; CREATE TABLE t (a int)', 'doomed');
+	my ($job, $pid, $group) = waits_in($node, 'doomed', $hangs, 'doomed');
+	program_in($group, qr/^sleep/);
+	my ($status, undef, $err) = attempt($node, 'DROP DATABASE doomed WITH (FORCE)');
+	is($status, 0, 'it can be') or diag $err;
+	like(finish_background($job), qr/FATAL:  57P01/, 'the session ends');
+	ok(group_gone($group), 'and its programs');
+	unlike(files_of($node), qr/partial/, 'no part of a file is left');
+	sql($node, 'CREATE DATABASE other');
+	($job, $pid, $group) = waits_in($node, 'waits', $hangs);
+	($status, undef, $err) = attempt($node, q{SET statement_timeout = '5s'; DROP DATABASE other});
+	is($status, 0, 'another database can be dropped while a backup runs') or diag $err;
+	sql($node, "SELECT pg_cancel_backend($pid)");
+	finish_background($job);
+};
+
+subtest 'the clock steps back' => sub {
+	my $at = sub { return "SET pattyly.frozen_clock = '$_[0]';" };
+	like(backup($node, 'future', $at->('2040-01-01 00:00:00+00')), qr/is done/, 'one of the future');
+	# A session reads no configuration while it runs: the clock was ahead when it began.
+	my ($job, $pid, $group) = waits_in($node, 'back', $at->('2030-01-01') . stages([ 'pg_dump', '-Fc' ], [ 'sh', '-c', 'cat; exec sleep 3' ]));
+	program_in($group, qr/^sleep/);
+	sql($node, q{UPDATE pattyly.backups SET started_at = '2035-01-01' WHERE label = 'back'});
+	like(finish_background($job), qr/is done/, 'steps back while it runs');
+	is(last_backup($node, 'state, finished_at = started_at'), 'done|t', 'it does not end before it began');
+	like(backup($node, 'small-past', $at->('2029-01-01') . stages([ 'sh', '-c', 'exec pg_dump -Fc -s' ])), qr/is done|is suspect/, 'one of the past');
+	is(last_backup($node, 'finished_at >= started_at'), 't', 'has an end');
+	works('back');
+	is(sql($node, q{SELECT count(*) FROM pattyly.backups WHERE finished_at < started_at}), 0, 'none ends before it began');
+};
+
+is(sql($node, q{SELECT count(*) FROM pattyly.backups WHERE state = 'running'}), 0, 'nothing is left running');
+$node->stop;
+done_testing();
