@@ -413,9 +413,11 @@ BEGIN
     IF b.system_identifier IS NULL THEN
         RETURN NEXT '# The tool did not say which cluster it is of: make sure that it is of the one you think.';
     END IF;
-    RETURN QUERY SELECT CASE b.tool WHEN 'pgbackrest' THEN pattyly.plan_of_pgbackrest(b, directory)
-                                    WHEN 'barman' THEN pattyly.plan_of_barman(b, directory)
-                                    ELSE pattyly.plan_of_walg(b, directory) END;
+    CASE b.tool
+        WHEN 'pgbackrest' THEN RETURN QUERY SELECT pattyly.plan_of_pgbackrest(b, directory);
+        WHEN 'barman' THEN RETURN QUERY SELECT pattyly.plan_of_barman(b, directory);
+        ELSE RETURN QUERY SELECT pattyly.plan_of_walg(b, directory);
+    END CASE;
     RETURN NEXT pattyly.plan_start(directory);
     RETURN NEXT '# It archives nothing while archive_mode is off. Look at it; then take it into service, or stop it and remove the directory.';
 END
@@ -423,6 +425,18 @@ $$;
 REVOKE ALL ON FUNCTION pattyly.plan_of_cluster(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.plan_of_cluster(pattyly.backups) IS
 'The commands that restore a cluster. Errors: 0A000 of a tool for which there is no plan. Writes nothing.';
+
+-- A newline, such as a name may have, would end a comment, and what follows would be run.
+CREATE FUNCTION pattyly.plan_line(line text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN line LIKE '#%' THEN regexp_replace(line, '[[:cntrl:]]+', ' ', 'g') ELSE line END;
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.plan_line(text) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.plan_line(text) IS 'A line of a plan, a comment on one line. Writes nothing.';
 
 CREATE FUNCTION pattyly.restore_plan(id bigint) RETURNS SETOF text
     LANGUAGE plpgsql STABLE
@@ -443,9 +457,13 @@ BEGIN
     RETURN NEXT format('# Backup %s (id %s), %s of %s. For the account of the server; "sh -e" stops at the first line that fails.',
                        b.label, b.id, b.kind, b.finished_at);
     IF b.state = 'suspect' THEN
-        RETURN NEXT '# WARNING: it is suspect: ' || regexp_replace(coalesce(b.error, 'nobody noted why'), '\s+', ' ', 'g');
+        RETURN NEXT pattyly.plan_line('# WARNING: it is suspect: ' || coalesce(b.error, 'nobody noted why'));
     END IF;
-    RETURN QUERY SELECT CASE b.kind WHEN 'dump' THEN pattyly.plan_of_dump(b) ELSE pattyly.plan_of_cluster(b) END;
+    IF b.kind = 'dump' THEN
+        RETURN QUERY SELECT pattyly.plan_line(p.line) FROM pattyly.plan_of_dump(b) AS p (line);
+    ELSE
+        RETURN QUERY SELECT pattyly.plan_line(p.line) FROM pattyly.plan_of_cluster(b) AS p (line);
+    END IF;
 END
 $$;
 REVOKE ALL ON FUNCTION pattyly.restore_plan(bigint) FROM PUBLIC;
@@ -472,6 +490,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.plan_of_pgbackrest(pattyly.backups, text),
     pattyly.plan_of_barman(pattyly.backups, text),
     pattyly.plan_of_walg(pattyly.backups, text),
-    pattyly.plan_of_cluster(pattyly.backups)
+    pattyly.plan_of_cluster(pattyly.backups),
+    pattyly.plan_line(text)
 TO @extowner@;
 GRANT EXECUTE ON FUNCTION pattyly.backup_for(timestamptz), pattyly.restore_plan(bigint) TO @extowner@ WITH GRANT OPTION;
