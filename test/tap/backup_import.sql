@@ -141,12 +141,14 @@ SELECT is_empty('SELECT * FROM before EXCEPT SELECT * FROM pattyly.backups', 'ro
 
 ---- who ----
 SELECT is(has_function_privilege('anon', 'pattyly.import_backups(text, jsonb)', 'EXECUTE'), false, 'not everybody may');
-CREATE ROLE some_dba NOLOGIN;
-GRANT USAGE ON SCHEMA pattyly TO some_dba;
-GRANT EXECUTE ON FUNCTION pattyly.import_backups(text, jsonb) TO some_dba;
-SET ROLE some_dba;
+CREATE ROLE some_importer NOLOGIN;
+GRANT USAGE ON SCHEMA pattyly TO some_importer;
+GRANT EXECUTE ON FUNCTION pattyly.import_backups(text, jsonb) TO some_importer;
+SET ROLE some_importer;
 SELECT is(taken('pgbackrest', 'pgbackrest', '{0,name}', '"third"'), 3, 'whoever was given the right may');
 RESET ROLE;
-SELECT is((SELECT DISTINCT begun_by FROM pattyly.backups WHERE annotations ->> 'stanza' = 'third'), 'some_dba', 'and it is written down');
+SELECT is((SELECT DISTINCT begun_by FROM pattyly.backups WHERE annotations ->> 'stanza' = 'third'), 'some_importer', 'and it is written down');
+DROP OWNED BY some_importer;
+DROP ROLE some_importer;
 
 SELECT * FROM finish();

@@ -5,7 +5,7 @@ SELECT tests.at('0');
 SELECT is(pattyly.shell_quote(word), quoted, 'shell_quote of ' || quote_literal(word)) FROM (VALUES
 	('/var/lib/x-1.dump', '/var/lib/x-1.dump'), ('', ''''''), ('a b', '''a b'''), ('it''s', '''it''\''''s'''), ('$HOME', '''$HOME'''),
 	('`id`', '''`id`'''), ('a"b\', '''a"b\'''), ('x=1', '''x=1'''), ('~', '''~'''), (E'a\nb', E'''a\nb'''), (E'a\n', E'''a\n'''), ('é', '''é'''), ('a;b', '''a;b''')) AS v (word, quoted);
-SELECT is(pattyly.shell_quote(NULL), NULL, 'NULL');
+SELECT is(pattyly.shell_quote(NULL), NULL::text, 'NULL');
 
 CREATE FUNCTION made(label text, finished interval, kind text DEFAULT 'dump', state text DEFAULT 'done', tool text DEFAULT NULL, database text DEFAULT current_database(),
 	location text DEFAULT '/b/x.dump', annotations jsonb DEFAULT '{"format": "custom"}', cluster bigint DEFAULT NULL, checksum text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$

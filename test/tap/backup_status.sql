@@ -2,7 +2,7 @@
 SELECT no_plan();
 SELECT tests.at('0');
 
-SELECT columns_are('pattyly', 'backup_status', '{last_good_at,age,rpo,overdue,last_verified_at,last_verify_ok,good,failed_since_good,next_run}');
+SELECT columns_are('pattyly'::name, 'backup_status'::name, '{last_good_at,age,rpo,overdue,last_verified_at,last_verify_ok,good,failed_since_good,next_run}'::name[], 'its columns');
 SELECT results_eq('SELECT * FROM pattyly.backup_status',
 	$$VALUES (NULL::timestamptz, NULL::interval, interval '26 hours', true, NULL::timestamptz, NULL::boolean, 0::bigint, 0::bigint, NULL::timestamptz)$$,
 	'an empty catalogue');
@@ -58,5 +58,6 @@ SELECT is((SELECT good FROM pattyly.backup_status), 4::bigint, 'monitoring sees 
 SET ROLE anon;
 SELECT throws_ok('SELECT * FROM pattyly.backup_status', '42501', NULL, 'nobody else');
 RESET ROLE;
+DROP ROLE some_monitor;
 
 SELECT * FROM finish();
