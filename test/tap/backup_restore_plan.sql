@@ -13,7 +13,7 @@ CREATE FUNCTION made(label text, finished interval, kind text DEFAULT 'dump', st
 	SELECT label, kind, tool, state, database, pattyly.clock_now() - interval '1 hour' + finished, pattyly.clock_now() + finished, coalesce(cluster, c.system_identifier),
 		location, annotations, checksum, CASE state WHEN 'suspect' THEN E'too small\nrm -rf /' END FROM pg_control_system() AS c RETURNING id
 $$;
-CREATE FUNCTION plan(id bigint) RETURNS SETOF text LANGUAGE sql
+CREATE FUNCTION commands_of(id bigint) RETURNS SETOF text LANGUAGE sql
 	AS $$ SELECT line FROM pattyly.restore_plan(id) WITH ORDINALITY AS p (line, place) WHERE line NOT LIKE '#%' ORDER BY place $$;
 CREATE FUNCTION at(since interval) RETURNS timestamptz LANGUAGE sql AS $$ SELECT pattyly.clock_now() + since $$;
 
@@ -33,12 +33,12 @@ SELECT is(pattyly.backup_for(at('-25 hours')), :second::bigint, 'a dump that ano
 
 ---- how: dumps ----
 SELECT set_config('tests.to', pattyly.plan_connection(), false) AS to \gset
-SELECT matches(:'to', '^--host=/[^ ]+ --port=\d+ --username=[a-z_]+ --no-password$', 'the socket, port and superuser of this server');
+SELECT matches(:'to'::text, '^--host=/[^ ]+ --port=\d+ --username=[a-z_]+ --no-password$', 'the socket, port and superuser of this server');
 SELECT made('a', '-1 hour', location => '/b/it''s $1.dump', checksum => 'sha256:' || repeat('ab', 32)) AS a \gset
-SELECT results_eq($$SELECT plan($$ || :a || ')', ARRAY[format('echo ''%s  /b/it''\''''s $1.dump'' | sha256sum -c -', repeat('ab', 32)),
+SELECT results_eq($$SELECT commands_of($$ || :a || $$)$$, ARRAY[format('echo ''%s  /b/it''\''''s $1.dump'' | sha256sum -c -', repeat('ab', 32)),
 	pattyly.plan_createdb(current_database() || '_restored'), format('pg_restore --exit-on-error %s --dbname=%s_restored ''/b/it''\''''s $1.dump''', :'to', current_database()),
 	format('vacuumdb --analyze-only %s --dbname=%s_restored', :'to', current_database())], 'custom format');
-SELECT is(array_to_string(ARRAY(SELECT replace(replace(line, :'to', 'TO'), current_database(), 'DB') FROM plan(made('x', '-1 hour', annotations => jsonb_build_object('format', format))) AS line
+SELECT is(array_to_string(ARRAY(SELECT replace(replace(line, :'to', 'TO'), current_database(), 'DB') FROM commands_of(made('x', '-1 hour', annotations => jsonb_build_object('format', format))) AS line
 	WHERE line !~ '^(createdb|vacuumdb)'), E'\n'), expected, format) FROM (VALUES
 	('tar', 'pg_restore --exit-on-error TO --dbname=DB_restored /b/x.dump'),
 	('plain', 'psql -X -q -v ON_ERROR_STOP=1 TO --dbname=DB_restored -f /b/x.dump'),
@@ -53,11 +53,11 @@ SELECT made('s3', '-1 hour', location => 's3://b/s3.dump', database => E'a''b\n"
 SELECT is(tests.outcome('SELECT pattyly.restore_plan(' || :s3 || ')'), ('55000'::text, format('backup s3 (id %s) is at s3://b/s3.dump, and nothing says how it is fetched', :s3),
 	'Set pattyly.backup_fetch_stages.'::text), 'nobody knows how');
 SET pattyly.backup_fetch_stages = '[["rclone", "cat", "%o", "%d", "100%%", "%f %l %i"], ["gunzip"]]';
-SELECT is((SELECT line FROM plan(:s3) AS line LIMIT 1), E'rclone cat s3://b/s3.dump ''a''\\''''b\n"'' 100% ''s3.dump s3 ' || :s3 || ''' | gunzip > ./s3.dump', 'fetched by stages');
+SELECT is((SELECT line FROM commands_of(:s3) AS line LIMIT 1), E'rclone cat s3://b/s3.dump ''a''\\''''b\n"'' 100% ''s3.dump s3 ' || :s3 || ''' | gunzip > ./s3.dump', 'fetched by stages');
 SELECT is_empty($$SELECT line FROM pattyly.restore_plan($$ || :s3 || $$) AS line WHERE line LIKE '#%' AND line ~ '[\n\r]'$$, 'a comment ends where its line does');
-SELECT is((SELECT count(*) FROM plan(:first) AS line WHERE line LIKE '%rclone%'), 1::bigint, 'a path that is not of the directory, too');
+SELECT is((SELECT count(*) FROM commands_of(:first) AS line WHERE line LIKE '%rclone%'), 1::bigint, 'a path that is not of the directory, too');
 SET pattyly.backup_directory = '/b';
-SELECT is((SELECT count(*) FROM plan(:first) AS line WHERE line LIKE '%rclone%'), 0::bigint, 'one of the directory is read');
+SELECT is((SELECT count(*) FROM commands_of(:first) AS line WHERE line LIKE '%rclone%'), 0::bigint, 'one of the directory is read');
 RESET pattyly.backup_directory;
 
 ---- how: clusters ----
@@ -65,9 +65,9 @@ SELECT made('L', '-1 hour', 'base', tool => 'pgbackrest', database => NULL, anno
 	made('L', '-1 hour', 'base', tool => 'barman', database => NULL, annotations => '{"server": "pg"}') AS b,
 	made('L', '-1 hour', 'incremental', tool => 'wal-g', database => NULL) AS w,
 	made('L', '-1 hour', 'base', tool => 'pg_basebackup', database => NULL) AS unknown \gset
-SELECT matches((SELECT string_agg(line, E'\n') FROM plan(:p) AS line), '^mkdir -m 700 (\S+_restored_' || :p || ')\npgbackrest --stanza=''my stanza'' --repo=2 --set=L --pg1-path=\1 --type=immediate --target-action=promote restore\n\S+pg_ctl -D \1 -w .*archive_mode=off'' start$', 'pgbackrest');
-SELECT matches((SELECT string_agg(line, E'\n') FROM plan(:b) AS line), '^barman recover --target-immediate --target-action promote pg L (\S+_restored_' || :b || ')\n\S+pg_ctl -D \1 ', 'barman');
-SELECT matches((SELECT string_agg(line, E'\n') FROM plan(:w) AS line), '^wal-g backup-fetch (\S+) L\nprintf .*restore_command.* >> \1/postgresql.auto.conf\ntouch \1/recovery.signal\n', 'WAL-G');
+SELECT matches((SELECT string_agg(line, E'\n') FROM commands_of(:p) AS line), '^mkdir -m 700 (\S+_restored_' || :p || ')\npgbackrest --stanza=''my stanza'' --repo=2 --set=L --pg1-path=\1 --type=immediate --target-action=promote restore\n\S+pg_ctl -D \1 -w .*archive_mode=off'' start$', 'pgbackrest');
+SELECT matches((SELECT string_agg(line, E'\n') FROM commands_of(:b) AS line), '^barman recover --target-immediate --target-action promote pg L (\S+_restored_' || :b || ')\n\S+pg_ctl -D \1 ', 'barman');
+SELECT matches((SELECT string_agg(line, E'\n') FROM commands_of(:w) AS line), '^wal-g backup-fetch (\S+) L\nprintf .*restore_command.* >> \1/postgresql.auto.conf\ntouch \1/recovery.signal\n', 'WAL-G');
 SELECT is((tests.outcome('SELECT pattyly.restore_plan(' || :unknown || ')')).sqlstate, '0A000', 'another tool');
 
 ---- what cannot be ----
