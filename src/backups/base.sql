@@ -55,7 +55,7 @@ COMMENT ON COLUMN pattyly.backups.hold_reason IS 'Why it must not expire, until 
 COMMENT ON COLUMN pattyly.backups.verify_result IS 'Of the last verify_backup(): {"ok", "by", "seconds", "tables", "rows", "differences", ...}.';
 COMMENT ON COLUMN pattyly.backups.begun_by IS 'The role that may finish it, with those that are members of it.';
 COMMENT ON COLUMN pattyly.backups.session IS 'The process that makes it; NULL when an outside script does.';
-COMMENT ON COLUMN pattyly.backups.server_started_at IS 'When the server had been started in which it began: what runs does not survive a restart.';
+COMMENT ON COLUMN pattyly.backups.server_started_at IS 'When the server had been started in which it began: what runs does not survive a restart. NULL: it came by import_backups().';
 
 -- What is kept; no row: everything.
 CREATE TABLE pattyly.backup_retention (

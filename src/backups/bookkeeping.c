@@ -1,6 +1,7 @@
 /*
  * bookkeeping.c
- *		begin_backup() and its kin, for scripts that make backups themselves.
+ *		begin_backup() and its kin, for scripts that make backups themselves, and
+ *		import_backups(), for tools that keep a catalogue of their own.
  *
  * Here is only who asks: the statements behind them (bookkeeping.sql) run with
  * the rights of the extension.
@@ -16,6 +17,7 @@
 PATTYLY_FUNCTION(pattyly_begin_backup);
 PATTYLY_FUNCTION(pattyly_finish_backup);
 PATTYLY_FUNCTION(pattyly_fail_backup);
+PATTYLY_FUNCTION(pattyly_import_backups);
 
 /* The caller, and what he passed, as parameters. */
 static void
@@ -69,4 +71,12 @@ pattyly_fail_backup(PG_FUNCTION_ARGS)
 
 	(void) run(fcinfo, "SELECT 0::bigint FROM pattyly.close_failed_backup($1::name, $2, $3)", types);
 	PG_RETURN_VOID();
+}
+
+Datum
+pattyly_import_backups(PG_FUNCTION_ARGS)
+{
+	static const Oid types[] = {TEXTOID, JSONBOID};
+
+	PG_RETURN_INT32((int32) run(fcinfo, "SELECT pattyly.take_in_backups($1::name, $2, $3)::bigint", types));
 }

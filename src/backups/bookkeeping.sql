@@ -38,12 +38,14 @@ END;
 REVOKE ALL ON FUNCTION pattyly.current_timeline() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.current_timeline() IS 'The timeline that the server writes, or on a standby last read. Writes nothing.';
 
--- A run_backup() holds an object lock on its row until its process is gone.
+-- A run_backup() holds an object lock on its row until its process is gone. An imported one, which has no
+-- server_started_at, is its tool's matter: it can be running for as long as any may.
 CREATE FUNCTION pattyly.is_backup_alive(b pattyly.backups) RETURNS boolean
     LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT b.server_started_at IS NOT DISTINCT FROM pattyly.server_incarnation()
-       AND b.system_identifier IS NOT DISTINCT FROM (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c)
+    SELECT (b.server_started_at IS NULL
+            OR b.server_started_at OPERATOR(pg_catalog.=) pattyly.server_incarnation()
+               AND b.system_identifier IS NOT DISTINCT FROM (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c))
        AND CASE WHEN b.session IS NULL
                 THEN b.started_at OPERATOR(pg_catalog.>=) (pattyly.clock_now() OPERATOR(pg_catalog.-)
                      pg_catalog.make_interval(secs => pg_catalog.extract('epoch', pg_catalog.current_setting('pattyly.backup_timeout')::interval)::pg_catalog.float8))
@@ -55,7 +57,7 @@ BEGIN ATOMIC
 END;
 REVOKE ALL ON FUNCTION pattyly.is_backup_alive(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.is_backup_alive(pattyly.backups) IS
-'Whether a backup that is running can still be: the server is the same, its process is there, an outside one is younger than pattyly.backup_timeout. Writes nothing.';
+'Whether a backup that is running can still be: the server is the same, its process is there, an outside one is younger than pattyly.backup_timeout; of an imported one only its age counts. Writes nothing.';
 
 CREATE FUNCTION pattyly.close_lost_backups() RETURNS integer
     LANGUAGE plpgsql VOLATILE
@@ -71,7 +73,7 @@ BEGIN
                      THEN 'the server was restarted, or is another one, since it began'
                      WHEN b.session IS NOT NULL THEN 'its process ended without a word'
                      ELSE format('nobody finished it within %s', current_setting('pattyly.backup_timeout')) END
-    WHERE b.state = 'running' AND NOT pattyly.is_backup_alive(b)
+    WHERE b.state = 'running' AND b.server_started_at IS NOT NULL AND NOT pattyly.is_backup_alive(b)
       AND b.id IN (SELECT r.id FROM pattyly.backups AS r WHERE r.state = 'running' FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
@@ -79,7 +81,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.close_lost_backups() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.close_lost_backups() IS
-'Marks as failed what is running but cannot be any more. Returns how many. Writes pattyly.backups.';
+'Marks as failed what is running but cannot be any more; not what was imported, its tool knows. Returns how many. Writes pattyly.backups.';
 
 -- The backup that a new one is measured against: the last good one of the same kind.
 CREATE FUNCTION pattyly.last_good_backup(of pattyly.backups) RETURNS pattyly.backups

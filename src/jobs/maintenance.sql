@@ -80,6 +80,44 @@ REVOKE ALL ON FUNCTION pattyly.check_errors() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.check_errors() IS
 'What went wrong since the last call, as far as the server counts it for this database: deadlocks, checksum failures, recovery conflicts, sessions ended by an error or an administrator, more than 5 % of 1000 transactions or more rolled back; and the jobs that failed within a day, of those that the caller may see. Each finding is a WARNING and a row; the first call only notes where the counters stand. It does not read the server''s log. Writes pattyly.error_counters.';
 
+CREATE FUNCTION pattyly.are_backups_configured() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN current_setting('pattyly.backup_directory', true) <> '' OR current_setting('pattyly.backup_location', true) <> '';
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.are_backups_configured() FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.are_backups_configured() IS
+'Whether run_backup() has a place to write to; NULL when the caller may not read that. Writes nothing.';
+
+-- A database that is backed up elsewhere, and has nothing in the catalogue, is left in peace.
+CREATE FUNCTION pattyly.overdue_backup() RETURNS TABLE (message text, hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('pattyly.backup_status') IS NULL OR NOT has_table_privilege('pattyly.backup_status', 'SELECT')
+       OR NOT has_table_privilege('pattyly.backups', 'SELECT') THEN
+        RETURN;
+    ELSIF NOT (coalesce(pattyly.are_backups_configured(), false) OR EXISTS (SELECT FROM pattyly.backups)) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT CASE WHEN s.last_good_at IS NULL THEN 'there is no good backup'
+                             ELSE format('the last good backup is of %s, which is %s ago', s.last_good_at, date_trunc('minute', s.age)) END,
+                        CASE WHEN s.failed_since_good > 0 THEN format('%s failed since; pattyly.backups has the errors.', s.failed_since_good)
+                             ELSE 'CALL pattyly.run_backup(); those of other tools: SELECT pattyly.import_backups(tool, info).' END
+                 FROM pattyly.backup_status AS s WHERE s.overdue;
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.overdue_backup() FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.overdue_backup() IS
+'What check_health() says of backups: one row when the last good one is older than pattyly.backup_rpo, or there is none though backups are made. Writes nothing.';
+
 CREATE FUNCTION pattyly.check_health() RETURNS SETOF text
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -142,11 +180,18 @@ BEGIN
         RAISE WARNING USING ERRCODE = '01000', MESSAGE = finding.message, HINT = finding.hint;
         RETURN NEXT finding.message;
     END LOOP;
+    -- The right to check health may have been given alone.
+    IF has_function_privilege('pattyly.overdue_backup()', 'EXECUTE') AND has_function_privilege('pattyly.are_backups_configured()', 'EXECUTE') THEN
+        FOR finding IN SELECT * FROM pattyly.overdue_backup() LOOP
+            RAISE WARNING USING ERRCODE = '01000', MESSAGE = finding.message, HINT = finding.hint;
+            RETURN NEXT finding.message;
+        END LOOP;
+    END IF;
 END
 $$;
 REVOKE ALL ON FUNCTION pattyly.check_health() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.check_health() IS
-'What a DBA should know today: more than 80 % of the connections in use, transactions open for more than an hour, prepared or not, databases that near transaction ID wraparound, autovacuum off, invalid indexes, replication slots that nobody reads, sequences more than 80 % used, and whether the caller may see the sessions of others at all. Each finding is a WARNING and a row. Writes nothing.';
+'What a DBA should know today: more than 80 % of the connections in use, transactions open for more than an hour, prepared or not, databases that near transaction ID wraparound, autovacuum off, invalid indexes, replication slots that nobody reads, sequences more than 80 % used, backups that are overdue, and whether the caller may see the sessions of others at all. Each finding is a WARNING and a row. Writes nothing.';
 
 CREATE FUNCTION pattyly.record_sizes() RETURNS SETOF text
     LANGUAGE plpgsql VOLATILE
@@ -191,6 +236,27 @@ REVOKE ALL ON FUNCTION pattyly.record_sizes() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.record_sizes() IS
 'Notes the size of the database and of its 20 largest tables in pattyly.size_history, and forgets what is older than 400 days. A WARNING and a row for each that grew by more than a quarter, and 100 MB, within one to two weeks. Waits for tables that somebody holds locked exclusively: set lock_timeout. Writes pattyly.size_history.';
 
+-- Settings that tell where backups go are for superusers and pg_read_all_settings to read: whoever may run the procedure,
+-- but not read them, was given the right by one who can.
+CREATE FUNCTION pattyly.why_no_backup_job(procedure text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regprocedure(procedure) IS NULL THEN
+        RETURN 'this version has no such procedure';
+    ELSIF NOT has_function_privilege(to_regprocedure(procedure), 'EXECUTE') THEN
+        RETURN format('role "%s" may not run it; a superuser can: GRANT EXECUTE ON PROCEDURE %s TO %I', current_user, procedure, current_user);
+    ELSIF NOT coalesce(pattyly.are_backups_configured(), true) THEN
+        RETURN 'neither pattyly.backup_directory nor pattyly.backup_location is set; backups that other tools make are brought in by pattyly.import_backups()';
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.why_no_backup_job(text) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.why_no_backup_job(text) IS
+'Why load_maintenance() leaves out the job that calls a procedure of backups; NULL: it does not. Writes nothing.';
+
 CREATE FUNCTION pattyly.maintenance_jobs(OUT name text, OUT schedule text, OUT what text, OUT command text,
                                          OUT catch_up text, OUT max_runtime interval, OUT settings jsonb, OUT missing text)
     RETURNS SETOF record
@@ -203,7 +269,7 @@ BEGIN
      'warns of what the server counted as errors since the day before, and of failed jobs',
      'SELECT pattyly.check_errors();', 'run_once', interval '5 min', '{}'::jsonb, NULL),
     ('pattyly-daily-health-check', '5 3 * * *',
-     'warns of old transactions, full connections, invalid indexes, unused replication slots and their like',
+     'warns of old transactions, full connections, invalid indexes, unused replication slots, overdue backups and their like',
      'SELECT pattyly.check_health();', 'run_once', interval '5 min', '{}', NULL),
     ('pattyly-daily-database-size', '10 3 * * *',
      'notes how large the database and its largest tables are in pattyly.size_history, and warns when they grow fast',
@@ -230,8 +296,12 @@ BEGIN
      'SQL cannot delete files; log_filename = ''postgresql-%a.log'', log_rotation_age = 1d and log_truncate_on_rotation = on keep the last 7 days (a hosted server does it by itself)'),
     ('history of jobs', NULL, NULL, NULL, NULL, NULL, NULL,
      'needs no job: the scheduler deletes runs older than pattyly.job_history_days'),
-    ('verifying backups', NULL, NULL, NULL, NULL, NULL, NULL,
-     'this version keeps no backups that could be verified; do it where they are made');
+    ('pattyly-nightly-backup', '15 2 * * *',
+     'makes a backup of this database',
+     'CALL pattyly.run_backup();', 'run_once', NULL::interval, '{}', pattyly.why_no_backup_job('pattyly.run_backup(text)')),
+    ('pattyly-weekly-verify-backup', '30 4 * * sun',
+     'restores the last good backup into a scratch database and compares it with what was dumped',
+     'CALL pattyly.verify_backup();', 'run_once', NULL, '{}', pattyly.why_no_backup_job('pattyly.verify_backup(bigint)'));
 END
 $$;
 REVOKE ALL ON FUNCTION pattyly.maintenance_jobs() FROM PUBLIC;
@@ -269,7 +339,8 @@ COMMENT ON FUNCTION pattyly.load_maintenance(text) IS
 'Schedules the daily and weekly tasks of the deployment guide as jobs of the calling role, named pattyly-daily-... and pattyly-weekly-...; change, pause or unschedule them as any others. Called again it puts them back as they come. profile: supabase. Returns a line a job, and one for each task that is left out and why. Errors: 22023 unknown profile, 22004 NULL, as schedule_job(). Writes pattyly.jobs.';
 
 GRANT EXECUTE ON FUNCTION pattyly.load_maintenance(text), pattyly.maintenance_jobs(), pattyly.check_errors(),
-    pattyly.check_health(), pattyly.record_sizes()
+    pattyly.check_health(), pattyly.record_sizes(), pattyly.why_no_backup_job(text), pattyly.are_backups_configured(),
+    pattyly.overdue_backup()
 TO @extowner@;
 GRANT SELECT ON pattyly.size_history TO @extowner@ WITH GRANT OPTION;
 GRANT INSERT, UPDATE, DELETE ON pattyly.size_history TO @extowner@;

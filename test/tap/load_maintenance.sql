@@ -11,7 +11,8 @@ SELECT is(ARRAY(SELECT regexp_replace(line, ' \(.*| *: .*', '')
 	'a line a job');
 SELECT bag_eq($$SELECT split_part(line, ': ', 2) FROM pattyly.load_maintenance('supabase') AS line
 		WHERE line LIKE 'left out: %' AND line NOT LIKE '%pattyly-daily-partitions%'$$,
-	ARRAY['pattyly-weekly-log-cleanup', 'server log files', 'history of jobs', 'verifying backups'],
+	ARRAY['pattyly-weekly-log-cleanup', 'server log files', 'history of jobs', 'pattyly-nightly-backup',
+		'pattyly-weekly-verify-backup'],
 	'a line for each task that is left out');
 SELECT is((SELECT line FROM pattyly.load_maintenance() AS line WHERE line LIKE '%pattyly-weekly-log-cleanup%'),
 	'left out: pattyly-weekly-log-cleanup: no pg_cron here whose log would grow', 'and why');
@@ -24,6 +25,31 @@ SELECT results_eq($$SELECT name, owner, timezone, enabled, next_run IS NOT NULL 
 		pattyly-daily-log-check,pattyly-weekly-vacuum}'::text[]) AS u(name)$$, 'called three times, they are there once');
 SELECT ok(command ~ '^-- [^\n]+\n[A-Z][^\n]+;$', name || ': the command says what it does, and is one statement')
 FROM pattyly.jobs ORDER BY name;
+
+-- Backups: when there is a place for them, and the caller may.
+SELECT to_regprocedure('pattyly.verify_backup(bigint)') IS NOT NULL AS has_verify \gset
+SELECT is((SELECT line FROM pattyly.load_maintenance() AS line WHERE line LIKE '%pattyly-nightly-backup%'),
+	'left out: pattyly-nightly-backup: neither pattyly.backup_directory nor pattyly.backup_location is set; backups that other tools make are brought in by pattyly.import_backups()',
+	'no backups without a place for them');
+BEGIN;
+SET LOCAL pattyly.backup_location = 's3://bucket/%f';
+SELECT is((SELECT count(*) FROM pattyly.load_maintenance() AS line WHERE line LIKE 'pattyly-nightly-backup (15 2 * * * UTC): %'), 1::bigint, 'with one, nightly');
+SELECT is((SELECT count(*) FROM pattyly.load_maintenance() AS line WHERE line LIKE 'pattyly-weekly-verify-backup (30 4 * * sun UTC): %'),
+	:'has_verify'::boolean::integer::bigint, 'and verified weekly, when there is something that does');
+SELECT is((SELECT next_run FROM pattyly.backup_status), (SELECT next_run FROM pattyly.jobs WHERE name = 'pattyly-nightly-backup'), 'backup_status knows when');
+ROLLBACK;
+BEGIN;
+CREATE ROLE some_owner NOLOGIN;
+GRANT USAGE ON SCHEMA pattyly TO some_owner;
+GRANT EXECUTE ON FUNCTION pattyly.maintenance_jobs(), pattyly.why_no_backup_job(text), pattyly.are_backups_configured() TO some_owner;
+SET ROLE some_owner;
+SELECT is((SELECT missing FROM pattyly.maintenance_jobs() WHERE name = 'pattyly-nightly-backup'),
+	'role "some_owner" may not run it; a superuser can: GRANT EXECUTE ON PROCEDURE pattyly.run_backup(text) TO some_owner', 'not for those who may not');
+RESET ROLE;
+GRANT EXECUTE ON PROCEDURE pattyly.run_backup(text) TO some_owner;
+SET ROLE some_owner;
+SELECT is((SELECT missing FROM pattyly.maintenance_jobs() WHERE name = 'pattyly-nightly-backup'), NULL, 'those who may, but cannot read the settings, are trusted');
+ROLLBACK;
 
 -- What the user changed is put back.
 SELECT pattyly.pause_job('pattyly-weekly-vacuum');
@@ -134,6 +160,17 @@ SELECT bag_eq($$SELECT f FROM pattyly.check_health() AS f WHERE f !~ '^(process|
 	ARRAY['index public.doubled_id is invalid', 'sequence public.nearly_used has used 93 % of its numbers',
 		'replication slot "left_behind" is not in use'], 'what is not well');
 SELECT pg_drop_replication_slot('left_behind');
+SET pattyly.backup_directory = '/nowhere';
+SELECT ok('there is no good backup' IN (SELECT pattyly.check_health()), 'nor a database whose backups are not made');
+RESET pattyly.backup_directory;
+SELECT tests.at('0');
+INSERT INTO pattyly.backups (label, state, database, started_at, finished_at) VALUES ('old', 'done', current_database(), '2029-12-30 00:00+00', '2029-12-30 00:00+00');
+SELECT ok('the last good backup is of 2029-12-30 00:00:00+00, which is 2 days ago' IN (SELECT pattyly.check_health()), 'or are no longer');
+UPDATE pattyly.backups SET finished_at = '2029-12-31 00:00+00';
+SELECT is_empty($$SELECT f FROM pattyly.check_health() AS f WHERE f ~ 'backup'$$, 'a backup in time is well');
+DELETE FROM pattyly.backups;
+SELECT tests.at(NULL);
+SELECT is_empty($$SELECT f FROM pattyly.check_health() AS f WHERE f ~ 'backup'$$, 'and who has them made elsewhere is not nagged');
 DROP INDEX doubled_id;
 DROP SEQUENCE nearly_used;
 

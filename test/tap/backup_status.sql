@@ -1,0 +1,63 @@
+-- backup_status: one line, whatever is in the catalogue.
+SELECT no_plan();
+SELECT tests.at('0');
+
+SELECT columns_are('pattyly'::name, 'backup_status'::name, '{last_good_at,age,rpo,overdue,last_verified_at,last_verify_ok,good,failed_since_good,next_run}'::name[], 'its columns');
+SELECT results_eq('SELECT * FROM pattyly.backup_status',
+	$$VALUES (NULL::timestamptz, NULL::interval, interval '26 hours', true, NULL::timestamptz, NULL::boolean, 0::bigint, 0::bigint, NULL::timestamptz)$$,
+	'an empty catalogue');
+
+CREATE FUNCTION made(finished interval, state text DEFAULT 'done', database text DEFAULT current_database(), kind text DEFAULT 'dump', cluster bigint DEFAULT NULL,
+	parent bigint DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
+	INSERT INTO pattyly.backups (label, kind, state, database, started_at, finished_at, system_identifier, parent_id)
+	SELECT 'b', kind, state, database, pattyly.clock_now() - interval '1 hour' + finished, pattyly.clock_now() + finished,
+		coalesce(cluster, c.system_identifier), parent FROM pg_control_system() AS c RETURNING id
+$$;
+CREATE FUNCTION said() RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' | ', coalesce(age::text, '-'), CASE WHEN overdue THEN 'overdue' ELSE 'in time' END, good, failed_since_good) FROM pattyly.backup_status
+$$;
+
+SELECT made('-27 hours') AS old \gset
+SELECT is(said(), '1 day 03:00:00 | overdue | 1 | 0', 'older than the recovery point objective');
+SET pattyly.backup_rpo = '27h';
+SELECT is(said(), '1 day 03:00:00 | in time | 1 | 0', 'as old as it may be');
+SELECT is((SELECT rpo FROM pattyly.backup_status), interval '27 hours', 'the objective is told');
+RESET pattyly.backup_rpo;
+SELECT made('-30 hours', 'failed'), made('-2 hours', 'failed'), made('-1 hour', 'suspect');
+SELECT is(said(), '1 day 03:00:00 | overdue | 1 | 2', 'those that failed since then');
+SELECT made('-1 minute', database => 'other'), made('-1 minute', kind => 'base', cluster => 7, database => NULL), made('1 hour'), made('-1 minute', 'expired'),
+	made('-1 minute', kind => 'wal');
+SELECT is(said(), '1 day 03:00:00 | overdue | 1 | 2', 'not another database''s, another cluster''s, one of tomorrow, one that is gone, WAL');
+SELECT made('-20 hours', kind => 'base', database => NULL) AS base \gset
+SELECT made('-10 hours', kind => 'incremental', database => NULL, parent => :base) AS part \gset
+SELECT made('-5 hours', kind => 'incremental', database => NULL, parent => :part) AS part_of_part \gset
+SELECT is(said(), '05:00:00 | in time | 4 | 2', 'a chain');
+UPDATE pattyly.backups SET state = 'suspect' WHERE id = :part;
+SELECT is(said(), '20:00:00 | in time | 2 | 3', 'is as good as its links');
+UPDATE pattyly.backups SET state = 'done' WHERE id = :part;
+INSERT INTO pattyly.backups (label, kind, state, started_at) VALUES ('imported', 'base', 'running', pattyly.clock_now() - interval '1 hour');
+SELECT is(said(), '05:00:00 | in time | 4 | 2', 'one that runs');
+INSERT INTO pattyly.backups (label, state, database, started_at, server_started_at) VALUES ('lost', 'running', current_database(), pattyly.clock_now() - interval '1 hour', '2020-01-01');
+SELECT is(said(), '05:00:00 | in time | 4 | 3', 'one that cannot be running any more');
+UPDATE pattyly.backups SET verified_at = '2029-12-30', verify_result = '{"ok": true}' WHERE id = :old;
+UPDATE pattyly.backups SET verified_at = '2029-12-31', verify_result = '{"ok": false}' WHERE id = :part;
+SELECT results_eq('SELECT last_verified_at, last_verify_ok FROM pattyly.backup_status', $$VALUES ('2029-12-31'::timestamptz, false)$$, 'the last verification');
+
+SELECT pattyly.schedule_job('other', '@hourly', E'-- beside run_backup()\nSELECT 1');
+SELECT is((SELECT next_run FROM pattyly.backup_status), NULL, 'a comment calls nothing');
+SELECT pattyly.schedule_job('mine', '15 2 * * *', 'CALL pattyly.run_backup();');
+SELECT pattyly.schedule_job('later', '15 3 * * *', 'CALL pattyly.run_backup (NULL);');
+SELECT is((SELECT next_run FROM pattyly.backup_status), (SELECT next_run FROM pattyly.jobs WHERE name = 'mine'), 'the next job');
+SELECT pattyly.pause_job('mine');
+SELECT is((SELECT next_run FROM pattyly.backup_status), (SELECT next_run FROM pattyly.jobs WHERE name = 'later'), 'that is not paused');
+
+CREATE ROLE some_monitor NOLOGIN;
+GRANT pg_monitor TO some_monitor;
+SET ROLE some_monitor;
+SELECT is((SELECT good FROM pattyly.backup_status), 4::bigint, 'monitoring sees it');
+SET ROLE anon;
+SELECT throws_ok('SELECT * FROM pattyly.backup_status', '42501', NULL, 'nobody else');
+RESET ROLE;
+DROP ROLE some_monitor;
+
+SELECT * FROM finish();
