@@ -14,7 +14,7 @@ backups_make() { # SCALE
 # Of all processes that have ended or run below the postmaster and this shell: user and system, in clock ticks.
 backups_ticks() {
 	local pid total=0
-	for pid in $(postmaster_pid) $$ $BASHPID; do
+	for pid in $(postmaster_pid) $$; do
 		total=$((total + $(sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 + $14 + $15 }')))
 	done
 	echo "$total"
