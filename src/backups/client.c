@@ -231,18 +231,17 @@ read_all(int fd)
 }
 
 char *
-client_run_stage(const Stage *stage, const char *purpose)
+client_read(const Stage *stage, Program **program)
 {
-	int			none = -1;
 	int			fds[2];
-	Program    *program;
 	char	   *output;
 
 	program_pipe(fds);
-	program = program_start(stage, -1, fds[1]);
+	*program = program_start(stage, -1, fds[1]);
 	stream_unblock(fds[0]);
 	output = read_all(fds[0]);
-	client_finish(program, &none, &fds[0], purpose);
+	program_close(&fds[0]);
+	wait_for(*program);
 	return output;
 }
 

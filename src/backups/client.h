@@ -39,8 +39,8 @@ extern void client_finish(Program *program, int *in, int *out, const char *purpo
  */
 extern char *client_run(const char *database, const char *statements, const char *purpose);
 
-/* Runs one program and returns what it prints; an error (38000) with what it said when it fails. */
-extern char *client_run_stage(const Stage *stage, const char *purpose);
+/* Runs one program to its end, whatever that is, and returns what it prints. */
+extern char *client_read(const Stage *stage, Program **program);
 
 /* A program of the server with these arguments, ended by NULL. */
 extern void client_stage(Stage *stage, const char *program,...);

@@ -90,7 +90,7 @@ is_follower(const Program *program)
 	return status == -SIGPIPE || status == 128 + SIGPIPE;
 }
 
-/* The first that failed by itself; a follower only when there is none. */
+/* The first that failed by itself; a follower only when there is none, and whom it followed is one of the programs. */
 static const Program *
 culprit(const Pipeline *pipeline, int n)
 {
@@ -102,7 +102,7 @@ culprit(const Pipeline *pipeline, int n)
 
 		if (failed(program) && !is_follower(program))
 			return program;
-		if (failed(program) && found == NULL)
+		if (failed(program) && found == NULL && !pipeline->stream.out_closed)
 			found = program;
 	}
 	return found;

@@ -74,26 +74,6 @@ is_of_singleton(const char *line)
 		strstr(line, " " SINGLETON_SCHEMA " ") != NULL || strstr(line, " - SCHEMA " SINGLETON_SCHEMA " ") != NULL;
 }
 
-/* The list of an archive, without what is left out, for --use-list; NULL: all of it. */
-static char *
-list_of(Scratch *scratch, const char *path)
-{
-	Stage		stage;
-	char	   *list;
-	StringInfoData kept;
-
-	client_stage(&stage, "pg_restore", "--list", path, NULL);
-	list = client_run_stage(&stage, "read the list of the archive");
-	if (strstr(list, " EXTENSION - " SINGLETON) == NULL)
-		return NULL;
-	scratch->left_out = SINGLETON;
-	initStringInfo(&kept);
-	for (char *line = strtok(list, "\n"); line != NULL; line = strtok(NULL, "\n"))
-		if (!is_of_singleton(line))
-			appendStringInfo(&kept, "%s\n", line);
-	return kept.data;
-}
-
 /* ---- restoring ---- */
 
 static const char *const no_fault_of_the_dump[] = {
@@ -122,6 +102,34 @@ judge(const Program *program)
 			 errmsg("the dump could not be restored for a reason that may not be its own: %s", program_describe_end(program)),
 			 errdetail("%s", program->tail),
 			 errhint("Mend that, and verify it again.")));
+}
+
+/*
+ * *list: that of the archive without what is left out, for --use-list; NULL: all
+ * of it.  Returns why it cannot be read, or NULL.
+ */
+static char *
+read_list(Scratch *scratch, const char *path, char **list)
+{
+	Stage		stage;
+	Program    *program;
+	char	   *all;
+	char	   *failure;
+	StringInfoData kept;
+
+	client_stage(&stage, "pg_restore", "--list", path, NULL);
+	all = client_read(&stage, &program);
+	failure = judge(program);
+	*list = NULL;
+	if (failure || strstr(all, " EXTENSION - " SINGLETON) == NULL)
+		return failure;
+	scratch->left_out = SINGLETON;
+	initStringInfo(&kept);
+	for (char *line = strtok(all, "\n"); line != NULL; line = strtok(NULL, "\n"))
+		if (!is_of_singleton(line))
+			appendStringInfo(&kept, "%s\n", line);
+	*list = kept.data;
+	return NULL;
 }
 
 static char *
@@ -157,9 +165,11 @@ static const char open_tables[] =
 char *
 scratch_restore(Scratch *scratch, const char *path)
 {
-	const char *list = list_of(scratch, path);
-	char	   *failure = restore_section(scratch, path, "pre-data", list);
+	char	   *list;
+	char	   *failure = read_list(scratch, path, &list);
 
+	if (failure == NULL)
+		failure = restore_section(scratch, path, "pre-data", list);
 	if (failure)
 		return failure;
 	(void) client_run(scratch->name, open_tables, "let owners copy into what was restored");

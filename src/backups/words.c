@@ -16,8 +16,11 @@ char *
 words_clean(const char *text)
 {
 	char	   *copy = pstrdup(text);
+	size_t		length = strlen(copy);
 
 	redact_text(copy);
+	while (length > 0 && strchr(" \t\r\n", copy[length - 1]) != NULL)
+		copy[--length] = '\0';
 	if (pg_verify_mbstr(GetDatabaseEncoding(), copy, (int) strlen(copy), true))
 		return copy;
 	for (char *c = copy; *c; c++)
