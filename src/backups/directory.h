@@ -13,6 +13,9 @@
 extern int	directory_open(void);
 extern void directory_close(int *directory);
 
+/* What a file is called until it is complete, palloc'd: databases may share the directory. */
+extern char *directory_partial_name(const char *name, int64 id);
+
 /* A new file for writing; an error when there is one. */
 extern int	directory_create(int directory, const char *name);
 
