@@ -141,7 +141,7 @@ catalogue_set_location(int64 id, const char *location)
 
 /* A file that is not complete and that nobody writes any more. */
 static void
-remove_partial(const char *location)
+remove_partial(int64 id, const char *location)
 {
 	const char *name = directory_file_of(location);
 	int			directory;
@@ -149,7 +149,7 @@ remove_partial(const char *location)
 	if (name == NULL || access(backups_directory, W_OK) != 0)
 		return;
 	directory = directory_open();
-	(void) directory_remove(directory, psprintf("%s" DIRECTORY_PARTIAL, name));
+	(void) directory_remove(directory, directory_partial_name(name, id));
 	directory_close(&directory);
 }
 
@@ -171,9 +171,9 @@ catalogue_sweep(void)
 	own_spi_begin(&own);
 	catalogue_close_lost();
 	n = own_spi_run("UPDATE pattyly.backups AS b SET annotations = b.annotations - 'leftover' "
-					"WHERE b.annotations ? 'leftover' AND b.session IS NOT NULL AND b.location IS NOT NULL RETURNING b.location", &args);
+					"WHERE b.annotations ? 'leftover' AND b.session IS NOT NULL AND b.location IS NOT NULL RETURNING b.id, b.location", &args);
 	for (uint64 i = 0; i < n; i++)
-		remove_partial(own_text(i, 1));
+		remove_partial(own_bigint(i, 1), own_text(i, 2));
 	own_spi_end(&own);
 }
 

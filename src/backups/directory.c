@@ -88,6 +88,12 @@ directory_path(const char *name)
 	return psprintf("%s/%s", clean_path(backups_directory), name);
 }
 
+char *
+directory_partial_name(const char *name, int64 id)
+{
+	return psprintf("%s.%u-" INT64_FORMAT DIRECTORY_PARTIAL, name, MyDatabaseId, id);
+}
+
 int
 directory_create(int directory, const char *name)
 {

@@ -15,6 +15,9 @@ extern int	directory_open(void);
 /* The directory, or a file of it. */
 extern void directory_close(int *fd);
 
+/* What a file is called until it is complete, palloc'd: databases may share the directory. */
+extern char *directory_partial_name(const char *name, int64 id);
+
 /* A new file for writing; an error when there is one. */
 extern int	directory_create(int directory, const char *name);
 

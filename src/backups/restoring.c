@@ -96,6 +96,9 @@ leave_function(void)
 {
 	Caller	   *caller = callers;
 
+	/* The setting changed in between. */
+	if (caller == NULL)
+		return;
 	callers = caller->before;
 	SetUserIdAndSecContext(caller->user, caller->security);
 	pfree(caller);

@@ -53,7 +53,7 @@ PATTYLY_FUNCTION(pattyly_run_backup);
 static char *
 partial_name(const Run *run)
 {
-	return psprintf("%s" DIRECTORY_PARTIAL, run->file);
+	return directory_partial_name(run->file, run->id);
 }
 
 static const Placeholder *

@@ -89,7 +89,7 @@ prepare_fetch(Verification *v)
 
 	v->fetches = name == NULL;
 	v->is_copy = name == NULL;
-	v->file = name ? pstrdup(name) : psprintf("verify-" INT64_FORMAT DIRECTORY_PARTIAL, v->id);
+	v->file = name ? pstrdup(name) : directory_partial_name("verify", v->id);
 	if (v->fetches)
 		stages_of_setting("pattyly.backup_fetch_stages", backups_fetch_stages, placeholders, &v->fetch);
 }

@@ -268,6 +268,7 @@ INSERT INTO functions VALUES
 	('-', 'barman_time(text,text)'),
 	('A', 'begin_backup(text,text,text,text,bigint)'),
 	('-', 'check_backup_label(text)'),
+	('-', 'check_backup_location(bigint,text)'),
 	('-', 'check_import(text,jsonb)'),
 	('-', 'checked_backup_info(text,jsonb)'),
 	('-', 'close_backup(name,bigint,bigint,text,text,jsonb)'),
