@@ -11,6 +11,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "partitions/detach.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -46,8 +47,11 @@ others_wait_behind(void)
 static void
 tick(void)
 {
+	/* A process that is terminated goes on ticking, without a MyProc at last. */
+	if (timed_out || proc_exit_inprogress)
+		return;
 	ticks_in_line = others_wait_behind() ? ticks_in_line + 1 : 0;
-	if (timed_out || (--ticks_left > 0 && ticks_in_line < LINE_TICKS))
+	if (--ticks_left > 0 && ticks_in_line < LINE_TICKS)
 		return;
 	timed_out = true;
 	InterruptPending = true;

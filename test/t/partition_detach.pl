@@ -55,25 +55,33 @@ sub hold
 }
 sub let_go { my ($session) = @_; $session->query('COMMIT'); $session->quit; return }
 
-# What a process wants, and what it has of the tables.
-sub locks_of
-{
-	my ($pid) = @_;
-	return $node->safe_psql('postgres', qq{
-		SELECT string_agg(CASE WHEN granted THEN 'has ' ELSE 'wants ' END || mode || ' on ' || coalesce(relation::regclass::text, locktype), ', '
-			ORDER BY granted, relation::regclass::text, mode)
-		FROM pg_locks WHERE pid = $pid AND mode <> 'AccessShareLock' AND mode <> 'RowShareLock'
-			AND (NOT granted OR relation IN ('t'::regclass, 't_2031_05_03'::regclass, 'referred'::regclass))});
-}
+# What a process wants, and what it has of the tables. It may be over in a second, so one statement looks all the time.
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION locks_of(process integer) RETURNS text LANGUAGE sql AS $$
+		SELECT coalesce(string_agg(CASE WHEN granted THEN 'has ' ELSE 'wants ' END || mode || ' on ' || coalesce(relation::regclass::text, locktype), ', '
+			ORDER BY granted, relation::regclass::text, mode), 'nothing')
+		FROM pg_locks WHERE pid = process AND mode <> 'AccessShareLock' AND mode <> 'RowShareLock'
+			AND (NOT granted OR relation IN (to_regclass('t'), to_regclass('t_2031_05_03'), to_regclass('referred')))
+	$$;
+	CREATE FUNCTION watch(process integer, what text) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN
+		FOR i IN 1 .. 3000 LOOP
+			EXIT WHEN locks_of(process) = what;
+			PERFORM pg_sleep(0.01);
+		END LOOP;
+		RETURN locks_of(process);
+	END
+	$$});
 
 # Begins a call that will wait for a lock, and returns its PID.
 sub start
 {
 	my ($session, $locks, $what) = @_;
 	my $pid = pid_of($session);
-	my $found = '';
+	my $watch = $node->background_psql('postgres');
 	$session->query_until(qr/called/, "\\echo called\n$CALL;\n");
-	ok(wait_until('it waits', sub { ($found = locks_of($pid)) =~ $locks }), "$what: it waits for what is documented") or diag $found;
+	is($watch->query_safe("SELECT watch($pid, '$locks')"), $locks, "$what: it waits for what is documented");
+	$watch->quit;
 	return $pid;
 }
 
@@ -116,15 +124,15 @@ sub next_run_ends_it
 # Each: who is in the way, what the run waits for, and what has become of the partition when it gives up.
 my $next_run = qr/transactions that are older go on using it, or hold locks that are in the way; the next run ends the detaching/;
 my @ways = (
-	[ 'an old transaction', 'SELECT count(*) FROM t', qr/^wants ShareLock on virtualxid$/, 'pending, written down', $next_run ],
-	[ 'a lock on the table', 'LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE', qr/^wants ShareUpdateExclusiveLock on t$/,
+	[ 'an old transaction', 'SELECT count(*) FROM t', 'wants ShareLock on virtualxid', 'pending, written down', $next_run ],
+	[ 'a lock on the table', 'LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE', 'wants ShareUpdateExclusiveLock on t',
 		'attached', qr/others hold a lock on the table that keeps it from being detached/ ],
 	# These two others would have to stand in line behind: not for long, so nothing but that is tried.
 	[ 'a reader of the partition itself', 'SELECT count(*) FROM t_2031_05_03',
-		qr/^wants AccessExclusiveLock on t_2031_05_03, has ShareUpdateExclusiveLock on t$/, 'pending, written down', $next_run, 4 ],
+		'wants AccessExclusiveLock on t_2031_05_03, has ShareUpdateExclusiveLock on t', 'pending, written down', $next_run, 9 ],
 	[ 'a writer of a table it refers to', 'INSERT INTO referred VALUES (1)',
-		qr/^wants ShareRowExclusiveLock on referred, has ShareUpdateExclusiveLock on t, has AccessExclusiveLock on t_2031_05_03$/,
-		'pending, written down', $next_run, 4 ]);
+		'wants ShareRowExclusiveLock on referred, has ShareUpdateExclusiveLock on t, has AccessExclusiveLock on t_2031_05_03',
+		'pending, written down', $next_run, 9 ]);
 
 sub is_not_in_the_way
 {
@@ -197,7 +205,7 @@ for my $how ('cancelled', 'killed')
 	if ($how eq 'cancelled')
 	{
 		my $hold = hold('LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE');
-		cancel(start($session, qr/^wants ShareUpdateExclusiveLock on t$/, 'a run'));
+		cancel(start($session, 'wants ShareUpdateExclusiveLock on t', 'a run'));
 		like(finish($session), qr/canceling statement/, 'a run is cancelled');
 		let_go($hold);
 	}
@@ -221,7 +229,7 @@ for my $how ('cancelled', 'killed')
 make_table();
 my $session = new_session();
 my $hold = hold('SELECT count(*) FROM t');
-my $pid = start($session, qr/^wants ShareLock on virtualxid$/, 'terminated');
+my $pid = start($session, 'wants ShareLock on virtualxid', 'terminated');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
 ok(wait_until('it is gone', sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid = $pid") == 0 }), 'terminated: its locks are gone');
 is(state_of(), 'pending, written down', 'terminated: the partition');
