@@ -285,6 +285,7 @@ INSERT INTO functions VALUES
 	('A', 'plan_database(text)'),
 	('A', 'plan_directory(pattyly.backups)'),
 	('A', 'plan_file(pattyly.backups)'),
+	('A', 'plan_line(text)'),
 	('A', 'plan_load(text,text,text)'),
 	('A', 'plan_of_barman(pattyly.backups,text)'),
 	('A', 'plan_of_cluster(pattyly.backups)'),
