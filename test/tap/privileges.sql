@@ -256,6 +256,13 @@ INSERT INTO functions VALUES
 	('-', 'check_route_row()'),
 	('-', 'config_changed()');
 -- backups
+	('-', 'backup_to_verify(bigint)'),
+	('-', 'close_verification(name,bigint,double precision,jsonb,text,jsonb)'),
+	('-', 'is_backup_trusted(pattyly.backups)'),
+	('-', 'major_version(text)'),
+	('-', 'manifest_differences(jsonb,jsonb)'),
+	('-', 'scratch_statements(text)'),
+	('-', 'verify_backup(bigint)'),
 INSERT INTO functions VALUES
 	('A', 'are_backups_configured()'),
 	('A', 'backup_for(timestamp with time zone)'),
@@ -303,6 +310,7 @@ INSERT INTO functions VALUES
 	('A', 'plan_database(text)'),
 	('A', 'plan_directory(pattyly.backups)'),
 	('A', 'plan_file(pattyly.backups)'),
+	('A', 'plan_line(text)'),
 	('A', 'plan_load(text,text,text)'),
 	('A', 'plan_of_barman(pattyly.backups,text)'),
 	('A', 'plan_of_cluster(pattyly.backups)'),
