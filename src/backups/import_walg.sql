@@ -25,26 +25,27 @@ REVOKE ALL ON FUNCTION pattyly.walg_time(text) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.walg_time(text) IS 'A time of WAL-G. Errors: class 22. Writes nothing.';
 
 -- base_SEGMENT_D_PARENT: of its parent, the name has only the segment, and that may be a delta itself.
-CREATE FUNCTION pattyly.walg_prior(info jsonb, name text) RETURNS text
+CREATE FUNCTION pattyly.walg_names(info jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN (SELECT b.backup ->> 'backup_name' FROM jsonb_array_elements(info) AS b (backup)
-            WHERE substring(b.backup ->> 'backup_name' FROM '^base_([0-9A-F]{24})') = substring(name FROM '_D_([0-9A-F]{24})$')
-            ORDER BY b.backup ->> 'backup_name' LIMIT 1);
+    RETURN (SELECT coalesce(jsonb_object_agg(n.segment, n.name), '{}')
+            FROM (SELECT substring(b.backup ->> 'backup_name' FROM '^base_([0-9A-F]{24})') AS segment, min(b.backup ->> 'backup_name') AS name
+                  FROM jsonb_array_elements(info) AS b (backup) GROUP BY 1) AS n
+            WHERE n.segment IS NOT NULL);
 END
 $$;
-REVOKE ALL ON FUNCTION pattyly.walg_prior(jsonb, text) FROM PUBLIC;
-COMMENT ON FUNCTION pattyly.walg_prior(jsonb, text) IS 'The name of the backup that a delta builds on, of those in the list. Writes nothing.';
+REVOKE ALL ON FUNCTION pattyly.walg_names(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.walg_names(jsonb) IS 'The names of the backups in a list by their segments. Errors: class 22. Writes nothing.';
 
-CREATE FUNCTION pattyly.walg_annotations(info jsonb, backup jsonb) RETURNS jsonb
+CREATE FUNCTION pattyly.walg_annotations(names jsonb, backup jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN jsonb_strip_nulls(jsonb_build_object(
-        'prior', coalesce(backup ->> 'increment_from', backup ->> 'DeltaFrom', pattyly.walg_prior(info, backup ->> 'backup_name')),
+        'prior', coalesce(backup ->> 'increment_from', backup ->> 'DeltaFrom', names ->> substring(backup ->> 'backup_name' FROM '_D_([0-9A-F]{24})$')),
         'kept', CASE WHEN jsonb_typeof(backup -> 'is_permanent') = 'boolean' THEN backup -> 'is_permanent' END,
         'storage', backup -> 'storage_name', 'hostname', backup -> 'hostname', 'data_dir', backup -> 'data_dir',
         'begin_wal', backup -> 'wal_file_name', 'tool_annotations', backup -> 'user_data'));
@@ -53,7 +54,7 @@ $$;
 REVOKE ALL ON FUNCTION pattyly.walg_annotations(jsonb, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.walg_annotations(jsonb, jsonb) IS 'What is kept of a backup of WAL-G besides columns. Writes nothing.';
 
-CREATE FUNCTION pattyly.read_walg_backup(info jsonb, backup jsonb) RETURNS pattyly.backups
+CREATE FUNCTION pattyly.read_walg_backup(names jsonb, backup jsonb) RETURNS pattyly.backups
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -67,7 +68,7 @@ BEGIN
     r.tool := 'wal-g';
     r.state := 'done';
     r.label := pattyly.check_backup_label(name);
-    r.annotations := pattyly.walg_annotations(info, backup);
+    r.annotations := pattyly.walg_annotations(names, backup);
     r.kind := CASE WHEN name ~ '_D_' OR r.annotations ? 'prior' THEN 'incremental' ELSE 'base' END;
     r.finished_at := coalesce(pattyly.walg_time(backup ->> 'finish_time'), pattyly.walg_time(backup ->> 'time'),
                               pattyly.walg_time(backup ->> 'modification_time'), pattyly.walg_time(backup ->> 'modified'));
@@ -91,15 +92,17 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.read_walg_backup(jsonb, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.read_walg_backup(jsonb, jsonb) IS
-'One backup of WAL-G as a row; annotations have started_at_guessed when it does not say when it began. Errors: class 22. Writes nothing.';
+'One backup of WAL-G as a row, with the names of all; annotations have started_at_guessed when it does not say when it began. Errors: class 22. Writes nothing.';
 
 CREATE FUNCTION pattyly.read_walg(info jsonb) RETURNS SETOF pattyly.backups
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    names jsonb := pattyly.walg_names(info);
 BEGIN
     RETURN QUERY SELECT r.* FROM jsonb_array_elements(info) AS b (backup),
-                                 LATERAL pattyly.read_walg_backup(info, b.backup) AS r;
+                                 LATERAL pattyly.read_walg_backup(names, b.backup) AS r;
 END
 $$;
 REVOKE ALL ON FUNCTION pattyly.read_walg(jsonb) FROM PUBLIC;

@@ -115,6 +115,10 @@ SELECT is(pattyly.import_backups('wal-g', (SELECT info - 1 FROM infos WHERE name
 SELECT is(states('wal-g'), 'done expired', 'is expired');
 SELECT is(pattyly.import_backups('wal-g', '[{"backup_name": "base_000000010000000000000020", "time": "2026-11-22T02:05:06Z", "wal_file_name": "000000010000000000000020"}]') > 0,
 	true, 'without --detail');
+SELECT performs_ok($$SELECT pattyly.import_backups('wal-g', jsonb_agg(jsonb_build_object('backup_name',
+	'base_' || lpad(i::text, 24, '0') || CASE WHEN i % 7 > 0 THEN '_D_' || lpad((i - 1)::text, 24, '0') ELSE '' END, 'time', to_timestamp(i * 1000))))
+	FROM generate_series(1000, 1999) AS i$$, 5000, 'a thousand');
+SELECT is((SELECT count(*) FROM pattyly.backups WHERE label ~ '^base_0{20}1\d{3}_D_0{20}1\d{3}$' AND parent_id IS NOT NULL), 856::bigint, 'all with their parents, but the one whose parent is not there');
 -- Marking a parent as permanent makes it the younger file.
 SELECT set_config('tests.marked', '[{"backup_name": "base_000000010000000000000030", "time": "2026-11-24T00:00:00Z"},
 	{"backup_name": "base_000000010000000000000034_D_000000010000000000000030", "time": "2026-11-23T00:00:00Z"}]', false);

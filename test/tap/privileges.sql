@@ -342,7 +342,7 @@ INSERT INTO functions VALUES
 	('-', 'version_in_words(text)'),
 	('-', 'walg_annotations(jsonb,jsonb)'),
 	('-', 'walg_lsn(text)'),
-	('-', 'walg_prior(jsonb,text)'),
+	('-', 'walg_names(jsonb)'),
 	('-', 'walg_time(text)'),
 	('A', 'why_no_backup_job(text)');
 CREATE TABLE relations (bundle text, name text, rights text);
