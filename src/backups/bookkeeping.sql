@@ -88,7 +88,8 @@ REVOKE ALL ON FUNCTION pattyly.close_lost_backups() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.close_lost_backups() IS
 'Marks as failed what is running but cannot be any more; not what was imported, its tool knows. Returns how many. Writes pattyly.backups.';
 
--- The backup that a new one is measured against: the last good one of the same kind.
+-- The backup that a new one is measured against: the last good one of the same kind. What a script says of its own is no
+-- measure for run_backup(): whoever may note backups could have each of those called suspect.
 CREATE FUNCTION pattyly.last_good_backup(of pattyly.backups) RETURNS pattyly.backups
     LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -96,13 +97,14 @@ BEGIN ATOMIC
     WHERE b.state IN ('done', 'expired') AND b.bytes IS NOT NULL AND b.id OPERATOR(pg_catalog.<>) (of).id
       AND b.kind OPERATOR(pg_catalog.=) (of).kind AND b.tool IS NOT DISTINCT FROM (of).tool
       AND b.database IS NOT DISTINCT FROM (of).database
+      AND (b.session IS NULL) OPERATOR(pg_catalog.=) ((of).session IS NULL)
       AND b.finished_at OPERATOR(pg_catalog.<=) pattyly.clock_now()
     ORDER BY b.finished_at DESC, b.id DESC
     LIMIT 1;
 END;
 REVOKE ALL ON FUNCTION pattyly.last_good_backup(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.last_good_backup(pattyly.backups) IS
-'The newest good backup of the same database, kind and tool before this one. Writes nothing.';
+'The newest good backup of the same database, kind and tool before this one, made by run_backup() as well or by a script as well. Writes nothing.';
 
 CREATE FUNCTION pattyly.doubt_of_size(of pattyly.backups, bytes bigint) RETURNS text
     LANGUAGE plpgsql STABLE

@@ -1,6 +1,6 @@
 -- The catalogue of backups as outside scripts write it: begin_backup(), finish_backup(), fail_backup().
 SET client_min_messages = error;
-SELECT plan(89);
+SELECT plan(91);
 SELECT tests.at('0');
 GRANT USAGE ON SCHEMA public, tap, tests TO PUBLIC;
 CREATE ROLE backup_alice LOGIN;
@@ -99,6 +99,9 @@ SELECT is(made('small2', 250), 'done', 'what is suspect is no measure, what is d
 SELECT is(made('empty', 0, of_tool => 'new'), 'suspect: it is empty', 'nothing');
 SELECT is(made('other', 1, of_kind => 'base'), 'done', 'another kind is not compared');
 SELECT is(made('tool', 1, of_tool => 'other'), 'done', 'nor another tool');
+SELECT is(made('boast', 1000000000000, of_tool => 'boaster'), 'done', 'what a script says');
+SELECT is((SELECT ARRAY(SELECT pattyly.doubt_of_size(jsonb_populate_record(b, jsonb_build_object('id', 0, 'session', x.session)), 1000) IS NULL
+	FROM unnest(ARRAY[NULL, 1]) AS x (session)) FROM pattyly.backups AS b WHERE b.label = 'boast'), '{f,t}', 'is no measure for run_backup()');
 
 ---- Where it is -------------------------------------------------------------------------------------------------------
 
