@@ -123,9 +123,26 @@ find_parents(RetentionPlan *plan, const int64 *parents)
 			retentionplan_find(plan, parents[i]);
 }
 
-/* An incremental one is as good as the one that it builds on; mostly that has the lower id, and one round is enough. */
+/* Whether anything changed. */
+static bool
+follow_parent(RetentionPlan *plan, RetentionBackup *b)
+{
+	const RetentionBackup *parent = b->parent >= 0 ? &plan->backups[b->parent] : NULL;
+	bool		good = b->good && parent != NULL && parent->good;
+	int			group = parent != NULL ? parent->group : b->group;
+	bool		changed = good != b->good || group != b->group;
+
+	b->good = good;
+	b->group = group;
+	return changed;
+}
+
+/*
+ * An incremental one is as good as the one that it builds on, and counts with
+ * it; mostly that has the lower id, and one round is enough.
+ */
 static void
-doubt_children(RetentionPlan *plan, const bool *builds)
+follow_parents(RetentionPlan *plan, const bool *builds)
 {
 	bool		again = true;
 
@@ -133,15 +150,8 @@ doubt_children(RetentionPlan *plan, const bool *builds)
 	{
 		again = false;
 		for (int i = 0; i < plan->n; i++)
-		{
-			RetentionBackup *b = &plan->backups[i];
-
-			CHECK_FOR_INTERRUPTS();
-			if (!builds[i] || !b->good || (b->parent >= 0 && plan->backups[b->parent].good))
-				continue;
-			b->good = false;
-			again = true;
-		}
+			again |= builds[i] && follow_parent(plan, &plan->backups[i]);
+		CHECK_FOR_INTERRUPTS();
 	}
 }
 
@@ -165,7 +175,7 @@ read_backups(RetentionPlan *plan, MemoryContext memory)
 		builds[i] = is_true(i, 6);
 	}
 	find_parents(plan, parents);
-	doubt_children(plan, builds);
+	follow_parents(plan, builds);
 }
 
 static bool

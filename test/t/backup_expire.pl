@@ -134,7 +134,7 @@ subtest 'what cannot be removed stays in the catalogue' => sub {
 subtest 'other locations' => sub {
 	begin();
 	add('d1', 1);
-	my $id = add('d2', 2, 's3://bucket/d2.dump', ', database', ', \'another\'');
+	my $id = add('d2', 2, 's3://bucket/d2.dump', ', database', ', current_database()');
 	add('d3', 3, 's3://broken/d3.dump');
 	add('d4', 4, 's3://bucket/it has $(spaces) %f');
 	my ($status, undef, $err) = expire();
@@ -145,10 +145,17 @@ subtest 'other locations' => sub {
 	like($err, qr/backup d3 .*could not be removed: stage 1 of pattyly\.backup_remove_stages failed: remover exited with status 3\nDETAIL:  no such bucket/, 'what a program complained about');
 	like($err, qr/38000: 1 of 3/, 'is an error');
 	is(states(), 'd1 done, d2 expired, d3 done, d4 expired', 'the others go on');
-	like(removed(), qr/^postgres another d2 d2\.dump $id s3:\/\/bucket\/d2\.dump\n/, 'placeholders');
+	like(removed(), qr/^postgres postgres d2 d2\.dump $id s3:\/\/bucket\/d2\.dump\n/, 'placeholders');
 	like(removed(), qr/s3:\/\/bucket\/it has \$\(spaces\) %f\n/, 'and no shell');
 	is((expire(stages(qq{[["/bin/echo", "%o"], ["/usr/bin/tee", "$log"]]})))[0], 0, 'two programs');
 	is(removed(), "s3://broken/d3.dump\n", 'the second reads what the first one writes');
+
+	begin();
+	add('d1', 1);
+	add('d2', 2, 's3://bucket/d2.dump', ', database', ', \'another\'');
+	add('d3', 3, undef, ', database', ', \'another\'');
+	is((expire($remote))[0], 0, 'those of the database that this is a copy of');
+	is(states() . ' ' . files(), 'd1 done, d2 done, d3 done d1.dump d3.dump', 'stay');
 
 	begin();
 	add('d1', 1);

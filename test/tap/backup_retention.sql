@@ -183,7 +183,7 @@ UPDATE pattyly.backups SET kind = 'incremental', parent_id = id_of('d3') WHERE l
 UPDATE pattyly.backups SET kind = 'incremental', parent_id = id_of('d6'), state = 'suspect' WHERE label = 'd3';
 SELECT pattyly.set_retention(1, NULL, NULL, NULL, NULL, min_good => 1);
 SELECT is(kept(), 'd1 d2 d3 d6', 'parents are kept, whatever their state');
-SELECT is(reason('d1'), '+ builds on what is not good, but there are fewer than 1 good ones', 'one that cannot be restored does not count');
+SELECT is(reason('d1'), '+ builds on what is not good, but not older than all good ones that the rules keep', 'one that cannot be restored does not count');
 SELECT is(reason('d6'), format('+ d3 (id %s), which is kept, builds on it', id_of('d3')), 'in words');
 INSERT INTO pattyly.backups (label, kind, state, parent_id) VALUES ('now', 'incremental', 'running', id_of('d5'));
 SELECT is(reason('d5'), '+ a backup that is being made builds on it', 'of one that is being made, too');
