@@ -254,7 +254,7 @@ INSERT INTO functions VALUES
 	('-', 'check_limit_row()'),
 	('-', 'check_list_row()'),
 	('-', 'check_route_row()'),
-	('-', 'config_changed()');
+	('-', 'config_changed()'),
 -- backups
 	('-', 'backup_to_verify(bigint)'),
 	('-', 'close_verification(name,bigint,double precision,jsonb,text,jsonb)'),
