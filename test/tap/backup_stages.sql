@@ -160,4 +160,32 @@ SELECT is((SELECT array[bytes::text, checksum, location] FROM pattyly.backups WH
 	ARRAY['2', 'sha256:' || encode(sha256(E'x\n'), 'hex'), 's3://nowhere/works.dump'], 'what passed by was counted and hashed');
 SELECT is((SELECT annotations ->> 'unread' FROM pattyly.backups WHERE label = 'works'), 'there is no program for it', 'and nobody read it');
 
+-- ---- what reads the archive while it passes by ----
+
+\set ON_ERROR_STOP 0
+\o /dev/null
+-- In the order of their sizes: one that is much smaller than the last good one is suspect for that.
+SET pattyly.backup_stages = '[["pg_dump", "--format=plain", "--snapshot=%s"], ["gzip"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('gzip');
+SET pattyly.backup_stages = '[["pg_dump", "--format=plain", "--snapshot=%s"], ["gzip"], ["sh", "-c", "dd bs=1 count=3000 status=none; cat >/dev/null"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('gzip-cut');
+SET pattyly.backup_stages = '[["pg_dump", "--format=custom", "--snapshot=%s"], ["sh", "-c", "dd bs=1 count=3000 status=none; cat >/dev/null"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('cut');
+SET pattyly.backup_stages = '[["pg_dump", "--format=custom", "--snapshot=%s"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('whole');
+SET pattyly.backup_stages = '[["pg_dump", "--format=custom", "--snapshot=%s"],
+	["sh", "-c", "dd bs=1 count=3000 status=none; sleep 0.3; kill -9 $(pgrep -P $PPID -x pg_restore); cat"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('reader-killed');
+SET pattyly.backup_stages = '[["pg_dump", "--format=tar", "--snapshot=%s"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('tar');
+\o
+\set ON_ERROR_STOP 1
+
+CREATE FUNCTION outcome_of(label text, OUT state text, OUT error text, OUT unread text) LANGUAGE sql AS $$
+	SELECT b.state, left(b.error, 27), b.annotations ->> 'unread' FROM pattyly.backups AS b WHERE b.label = outcome_of.label
+$$;
+SELECT is(outcome_of(label)::text, wanted, 'passes by: ' || label)
+FROM (VALUES ('whole', '(done,,)'), ('tar', '(done,,)'), ('gzip', '(done,,)'), ('cut', '(suspect,"the archive cannot be read:",)'),
+	('gzip-cut', '(suspect,"the archive cannot be read:",)'), ('reader-killed', '(done,,"pg_restore was ended by signal 9")')) AS t (label, wanted);
+
 SELECT * FROM finish();
