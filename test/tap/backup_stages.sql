@@ -153,7 +153,7 @@ FROM (VALUES
 SELECT is((SELECT string_agg(state, ' ' ORDER BY id) FROM pattyly.backups), 'failed failed failed failed failed failed failed failed failed failed failed failed done', 'each is a row');
 SELECT is((SELECT count(*) FROM pattyly.backups WHERE state = 'failed' AND finished_at IS NOT NULL AND error <> '' AND stop_lsn IS NULL AND bytes IS NULL), 12::bigint, 'that says why, when, and no more');
 SELECT is((SELECT string_agg(exit_status::text, ' ') FROM pattyly.backups WHERE label IN ('fails', 'secret')), '2 2', 'with the status of the program');
-SELECT alike((SELECT error FROM pattyly.backups WHERE label = 'fails'), E'stage 1 of the backup failed: ls exited with status 2\n/%/ls: cannot access ''/no/such/dir'': No such file or directory', 'and what it said');
+SELECT alike((SELECT error FROM pattyly.backups WHERE label = 'fails'), E'stage 1 of the backup failed: ls exited with status 2\n%ls: cannot access ''/no/such/dir'': No such file or directory', 'and what it said');
 SELECT unalike((SELECT b::text FROM pattyly.backups AS b WHERE label = 'secret'), '%x1Y2%', 'but no secret');
 SELECT alike((SELECT annotations ->> 'stages' FROM pattyly.backups WHERE label = 'secret'), '/%/echo x | /%/ls --api-token=**** /no/PGPASSWORD=****', 'the programs and their arguments are kept');
 SELECT is((SELECT array[bytes::text, checksum, location] FROM pattyly.backups WHERE label = 'works'),
