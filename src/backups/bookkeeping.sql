@@ -64,19 +64,24 @@ CREATE FUNCTION pattyly.close_lost_backups() RETURNS integer
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    n integer;
+    lost bigint[] := ARRAY(SELECT b.id FROM pattyly.backups AS b
+                           WHERE b.state = 'running' AND b.server_started_at IS NOT NULL AND NOT pattyly.is_backup_alive(b)
+                           FOR UPDATE SKIP LOCKED);
 BEGIN
+    IF lost = '{}' THEN
+        RETURN 0;
+    END IF;
+    -- What a run of another server or database left there is not ours to remove: this may be a copy, and that still on.
     UPDATE pattyly.backups AS b
     SET state = 'failed', finished_at = greatest(pattyly.clock_now(), b.started_at),
-        annotations = b.annotations || CASE WHEN b.session IS NULL THEN '{}'::jsonb ELSE '{"leftover": true}' END,
+        annotations = b.annotations || CASE WHEN b.session IS NOT NULL AND pattyly.is_backup_ours(b) THEN '{"leftover": true}'
+                                            ELSE '{}'::jsonb END,
         error = CASE WHEN b.server_started_at IS DISTINCT FROM pattyly.server_incarnation()
                      THEN 'the server was restarted, or is another one, since it began'
                      WHEN b.session IS NOT NULL THEN 'its process ended without a word'
                      ELSE format('nobody finished it within %s', current_setting('pattyly.backup_timeout')) END
-    WHERE b.state = 'running' AND b.server_started_at IS NOT NULL AND NOT pattyly.is_backup_alive(b)
-      AND b.id IN (SELECT r.id FROM pattyly.backups AS r WHERE r.state = 'running' FOR UPDATE SKIP LOCKED);
-    GET DIAGNOSTICS n = ROW_COUNT;
-    RETURN n;
+    WHERE b.id = ANY (lost);
+    RETURN cardinality(lost);
 END
 $$;
 REVOKE ALL ON FUNCTION pattyly.close_lost_backups() FROM PUBLIC;

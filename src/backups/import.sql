@@ -222,9 +222,15 @@ CREATE FUNCTION pattyly.checked_backup_info(tool text, info jsonb, OUT backups p
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    negative text;
 BEGIN
     backups := ARRAY(SELECT b FROM pattyly.read_backup_info(tool, info) AS b ORDER BY b.started_at, b.label);
     covered := (SELECT coalesce(jsonb_agg(to_jsonb(c)), '[]') FROM pattyly.covered_backups(tool, info) AS c);
+    negative := (SELECT b.label FROM unnest(backups) AS b WHERE least(b.bytes, b.stored_bytes) < 0 LIMIT 1);
+    IF negative IS NOT NULL THEN
+        RAISE data_exception USING MESSAGE = format('backup "%s" has a negative size', negative);
+    END IF;
 EXCEPTION
     WHEN data_exception THEN
         RAISE EXCEPTION 'info is not what % prints: %', tool, SQLERRM
@@ -247,6 +253,7 @@ DECLARE
     said record;
     new pattyly.backups;
     taken record;
+    parent pattyly.backups;
     seen bigint[] := '{}';
     n integer := 0;
     n_expired integer;
@@ -259,6 +266,14 @@ BEGIN
         taken := pattyly.take_in_backup(caller, new);
         seen := seen || taken.id;
         n := n + taken.is_changed::integer;
+    END LOOP;
+    -- Times that a tool gives may put a child before its parent.
+    FOREACH new IN ARRAY said.backups LOOP
+        CONTINUE WHEN NOT new.annotations ? 'prior';
+        taken := pattyly.imported_backup(new, new.label);
+        parent := pattyly.imported_backup(new, new.annotations ->> 'prior');
+        UPDATE pattyly.backups AS b SET parent_id = parent.id
+        WHERE b.id = taken.id AND b.parent_id IS NULL AND parent.id <> taken.id;
     END LOOP;
     UPDATE pattyly.backups AS b
     SET state = 'expired', expired_at = pattyly.clock_now()

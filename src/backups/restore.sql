@@ -12,9 +12,11 @@ $$;
 REVOKE ALL ON FUNCTION pattyly.shell_quote(text) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.shell_quote(text) IS 'One word for sh that is this text, whatever is in it. Writes nothing.';
 
--- An incremental one is as good as everything that it builds on.
+-- An incremental one is as good as everything that it builds on. No estimate knows how long chains are: without these
+-- settings, each link of a long one reads the whole table.
 CREATE FUNCTION pattyly.restorable_backups() RETURNS SETOF pattyly.backups
     LANGUAGE sql STABLE
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 BEGIN ATOMIC
     WITH RECURSIVE whole AS (
         SELECT b.id FROM pattyly.backups AS b
@@ -458,6 +460,9 @@ BEGIN
                        b.label, b.id, b.kind, b.finished_at);
     IF b.state = 'suspect' THEN
         RETURN NEXT pattyly.plan_line('# WARNING: it is suspect: ' || coalesce(b.error, 'nobody noted why'));
+    END IF;
+    IF b.kind = 'incremental' AND NOT EXISTS (SELECT FROM pattyly.restorable_backups() AS r WHERE r.id = coalesce(b.parent_id, 0)) THEN
+        RETURN NEXT '# WARNING: a backup that it builds on is not good, or not known.';
     END IF;
     IF b.kind = 'dump' THEN
         RETURN QUERY SELECT pattyly.plan_line(p.line) FROM pattyly.plan_of_dump(b) AS p (line);

@@ -24,6 +24,8 @@ typedef struct Plan
 	int64_t		oldest_us;		/* what is older is too old */
 	const int  *order;
 	RetentionFate *fates;
+	/* Of the group whose turn it is: */
+	int			group;
 	int			good;			/* how many count */
 	int			good_kept;
 	int			last_place;		/* in the order: the oldest good one that the policy keeps; -1: none */
@@ -147,7 +149,7 @@ counts(const Plan *plan, int i)
 {
 	const RetentionBackup *b = &plan->backups[i];
 
-	return b->good && !b->foreign && b->at_us <= plan->now_us;
+	return b->group == plan->group && b->good && !b->foreign && b->at_us <= plan->now_us;
 }
 
 static bool
@@ -310,7 +312,7 @@ keep_suspects(Plan *plan)
 	{
 		int			i = plan->order[k];
 
-		if (plan->backups[i].good)
+		if (plan->backups[i].good || plan->backups[i].group != plan->group)
 			continue;
 		if (few)
 			keep(plan, i, RETENTION_SUSPECT_FEW, 0);
@@ -332,14 +334,28 @@ give_up_rest(Plan *plan)
 }
 
 static void
-begin(Plan *plan)
+begin_group(Plan *plan, int group)
 {
+	plan->group = group;
+	plan->good = plan->good_kept = 0;
+	plan->last_place = -1;
 	for (int i = 0; i < plan->n; i++)
 	{
-		plan->fates[i] = (RetentionFate) {RETENTION_NO_RULE, 0};
-		if (counts(plan, i))
-			plan->good++;
+		plan->good += counts(plan, i);
+		plan->good_kept += counts(plan, i) && is_kept(plan, i);
 	}
+}
+
+static void
+plan_group(Plan *plan, bool rules)
+{
+	if (rules)
+		apply_rules(plan);
+	else
+		keep_young(plan);
+	keep_verified(plan);
+	keep_enough(plan);
+	keep_suspects(plan);
 }
 
 /* Whether time is a rule, and from when on. */
@@ -359,20 +375,19 @@ retention_plan(const RetentionBackup *backups, int n, const RetentionPolicy *pol
 	bool		age = policy != NULL && policy->max_age_us > 0;
 	Plan		plan = {
 		.backups = backups, .n = n, .policy = policy, .now_us = now_us,
-		.oldest_us = oldest_of(policy, now_us), .order = order, .fates = fates, .last_place = -1
+		.oldest_us = oldest_of(policy, now_us), .order = order, .fates = fates
 	};
 
 	sort(backups, order, n);
-	begin(&plan);
+	for (int i = 0; i < n; i++)
+		fates[i] = (RetentionFate) {RETENTION_NO_RULE, 0};
 	keep_exceptions(&plan, !rules && !age);
 	if (!rules && !age)
 		return;
-	if (rules)
-		apply_rules(&plan);
-	else
-		keep_young(&plan);
-	keep_verified(&plan);
-	keep_enough(&plan);
-	keep_suspects(&plan);
+	for (int group = 0; group < RETENTION_GROUPS; group++)
+	{
+		begin_group(&plan, group);
+		plan_group(&plan, rules);
+	}
 	give_up_rest(&plan);
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define RETENTION_PERIOD_SIZE 32
+#define RETENTION_GROUPS 3
 
 /* Why; up to RETENTION_PARENT it is kept.  Where several apply, the first is told. */
 typedef enum RetentionReason
@@ -48,6 +49,7 @@ typedef struct RetentionBackup
 	int64_t		at_us;
 	int64_t		verified_us;	/* the last time with success; 0: never */
 	int			parent;			/* the place of the one that it builds on; -1: none */
+	int			group;			/* from 0; the rules count in each for itself */
 	bool		good;
 	bool		held;
 	bool		foreign;		/* its own tool, or server, removes it: it never counts */

@@ -20,15 +20,20 @@ PATTYLY_FUNCTION(pattyly_expiry_plan);
 static const char backups_query[] =
 	"SELECT b.id, b.label, coalesce(b.finished_at, b.started_at),"
 	"  CASE WHEN b.verify_result ->> 'ok' IS DISTINCT FROM 'false' THEN b.verified_at END,"
-	"  b.state = 'done', b.tool IN ('pgbackrest', 'barman', 'wal-g') OR b.system_identifier <> c.system_identifier,"
+	"  b.state = 'done', b.kind = 'incremental',"
 	"  EXISTS (SELECT FROM pattyly.backups AS r WHERE r.parent_id = b.id AND r.state = 'running'),"
-	"  coalesce(b.parent_id, b.id), CASE WHEN b.tool IN ('pgbackrest', 'barman', 'wal-g') THEN b.tool END,"
+	"  coalesce(b.parent_id, b.id),"
+	"  CASE WHEN b.tool IN ('pgbackrest', 'barman', 'wal-g') THEN 'kept by its own tool, ' || b.tool"
+	"       WHEN b.system_identifier <> c.system_identifier THEN 'made by another server, which may need it'"
+	"       WHEN b.database <> current_database() THEN format('made in database \"%s\", which may need it', b.database)"
+	"       WHEN b.kind = 'wal' THEN 'WAL, which base backups may need: no rule counts it' END,"
 	"  CASE WHEN coalesce(b.hold_until, 'infinity') = 'infinity' THEN b.hold_reason"
 	"       WHEN b.hold_until > pattyly.clock_now()"
 	"       THEN b.hold_reason || ', until ' || to_char(b.hold_until AT TIME ZONE 'UTC',"
 	"            CASE WHEN date_trunc('day', b.hold_until AT TIME ZONE 'UTC') = b.hold_until AT TIME ZONE 'UTC'"
 	"                 THEN 'YYYY-MM-DD' ELSE 'YYYY-MM-DD HH24:MI:SS UTC' END) END,"
-	"  to_char(b.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC')"
+	"  to_char(b.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC'),"
+	"  CASE b.kind WHEN 'dump' THEN 0 WHEN 'snapshot' THEN 1 ELSE 2 END::bigint"
 	" FROM pattyly.backups AS b, pg_control_system() AS c WHERE b.state IN ('done', 'suspect') ORDER BY b.id";
 
 static const char policy_query[] =
@@ -77,17 +82,19 @@ read_backup(RetentionPlan *plan, int64 *parents, int i, MemoryContext memory)
 		.at_us = time_us(i, 3),
 		.verified_us = time_us(i, 4),
 		.good = is_true(i, 5),
-		.foreign = is_true(i, 6),
-		.needed = is_true(i, 7)
+		.needed = is_true(i, 7),
+		.group = (int) own_bigint(i, 12)
 	};
 	parents[i] = own_bigint(i, 8);
 	plan->details[i] = (PlannedBackup) {
 		.label = kept_text(i, 2, memory),
-		.tool = kept_text(i, 9, memory),
+		.keeper = kept_text(i, 9, memory),
+		.suspect = !is_true(i, 5),
 		.hold = kept_text(i, 10, memory),
 		.verified = kept_text(i, 11, memory)
 	};
 	plan->backups[i].held = plan->details[i].hold != NULL;
+	plan->backups[i].foreign = plan->details[i].keeper != NULL;
 }
 
 int
@@ -116,11 +123,34 @@ find_parents(RetentionPlan *plan, const int64 *parents)
 			retentionplan_find(plan, parents[i]);
 }
 
+/* An incremental one is as good as the one that it builds on; mostly that has the lower id, and one round is enough. */
+static void
+doubt_children(RetentionPlan *plan, const bool *builds)
+{
+	bool		again = true;
+
+	while (again)
+	{
+		again = false;
+		for (int i = 0; i < plan->n; i++)
+		{
+			RetentionBackup *b = &plan->backups[i];
+
+			CHECK_FOR_INTERRUPTS();
+			if (!builds[i] || !b->good || (b->parent >= 0 && plan->backups[b->parent].good))
+				continue;
+			b->good = false;
+			again = true;
+		}
+	}
+}
+
 static void
 read_backups(RetentionPlan *plan, MemoryContext memory)
 {
 	OwnArgs		args = {0};
 	int64	   *parents;
+	bool	   *builds;
 
 	plan->n = (int) own_spi_run(backups_query, &args);
 	plan->backups = MemoryContextAlloc(memory, sizeof(RetentionBackup) * (plan->n + 1));
@@ -128,9 +158,14 @@ read_backups(RetentionPlan *plan, MemoryContext memory)
 	plan->order = MemoryContextAlloc(memory, sizeof(int) * (plan->n + 1));
 	plan->fates = MemoryContextAlloc(memory, sizeof(RetentionFate) * (plan->n + 1));
 	parents = palloc(sizeof(int64) * (plan->n + 1));
+	builds = palloc(sizeof(bool) * (plan->n + 1));
 	for (int i = 0; i < plan->n; i++)
+	{
 		read_backup(plan, parents, i, memory);
+		builds[i] = is_true(i, 6);
+	}
 	find_parents(plan, parents);
+	doubt_children(plan, builds);
 }
 
 static bool
@@ -191,7 +226,14 @@ reason_of_parent(const RetentionPlan *plan, int child)
 static char *
 reason_of_age(const RetentionPlan *plan, int i)
 {
-	return psprintf("older than %s%s", plan->max_age, plan->backups[i].good ? "" : ", and suspect");
+	return psprintf("older than %s%s", plan->max_age, plan->details[i].suspect ? ", and suspect" : "");
+}
+
+/* Of one that is not good. */
+static const char *
+flaw_of(const RetentionPlan *plan, int i)
+{
+	return plan->details[i].suspect ? "suspect" : "builds on what is not good";
 }
 
 char *
@@ -204,8 +246,7 @@ retentionplan_reason(const RetentionPlan *plan, int i)
 		case RETENTION_HELD:
 			return psprintf("held: %s", details->hold);
 		case RETENTION_FOREIGN:
-			return details->tool ? psprintf("kept by its own tool, %s", details->tool) :
-				pstrdup("made by another server, which may need it");
+			return pstrdup(details->keeper);
 		case RETENTION_FUTURE:
 			return pstrdup("dated in the future: it does not count until then");
 		case RETENTION_NO_POLICY:
@@ -223,9 +264,9 @@ retentionplan_reason(const RetentionPlan *plan, int i)
 		case RETENTION_MIN_GOOD:
 			return psprintf("one of the newest %d good ones, which are always kept", plan->policy.min_good);
 		case RETENTION_SUSPECT_FEW:
-			return psprintf("suspect, but there are fewer than %d good ones", Max(plan->policy.min_good, 1));
+			return psprintf("%s, but there are fewer than %d good ones", flaw_of(plan, i), Max(plan->policy.min_good, 1));
 		case RETENTION_SUSPECT_YOUNG:
-			return pstrdup("suspect, but not older than all good ones that the rules keep");
+			return psprintf("%s, but not older than all good ones that the rules keep", flaw_of(plan, i));
 		case RETENTION_NEEDED:
 			return pstrdup("a backup that is being made builds on it");
 		case RETENTION_PARENT:
@@ -233,7 +274,7 @@ retentionplan_reason(const RetentionPlan *plan, int i)
 		case RETENTION_TOO_OLD:
 			return reason_of_age(plan, i);
 		case RETENTION_SUSPECT_OLD:
-			return pstrdup("suspect, and older than all good ones that the rules keep");
+			return psprintf("%s, and older than all good ones that the rules keep", flaw_of(plan, i));
 		case RETENTION_NO_RULE:
 			break;
 	}

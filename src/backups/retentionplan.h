@@ -12,7 +12,8 @@
 typedef struct PlannedBackup
 {
 	char	   *label;
-	char	   *tool;			/* one that keeps its own; NULL: ours */
+	char	   *keeper;			/* why it is not ours to remove; NULL: it is */
+	bool		suspect;		/* itself; else one that it builds on, if it is no good */
 	char	   *hold;			/* NULL: not held */
 	char	   *verified;
 } PlannedBackup;

@@ -20,7 +20,7 @@ SELECT last.finished_at AS last_good_at,
        COALESCE(pattyly.clock_now() OPERATOR(pg_catalog.-) last.finished_at OPERATOR(pg_catalog.>) pattyly.backup_rpo(), true) AS overdue,
        verified.verified_at AS last_verified_at,
        (verified.verify_result OPERATOR(pg_catalog.->>) 'ok')::pg_catalog.bool AS last_verify_ok,
-       (SELECT pg_catalog.count(*) FROM pattyly.restorable_backups() AS b WHERE pattyly.is_backup_ours(b)) AS good,
+       last.good,
        (SELECT pg_catalog.count(*) FROM pattyly.backups AS b
          WHERE pattyly.is_backup_ours(b)
            AND (b.state IN ('failed', 'suspect') OR b.state OPERATOR(pg_catalog.=) 'running' AND NOT pattyly.is_backup_alive(b))
@@ -29,9 +29,8 @@ SELECT last.finished_at AS last_good_at,
        (SELECT pg_catalog.min(j.next_run) FROM pattyly.jobs AS j
          WHERE j.enabled AND pattyly.is_job_at_home(j.system_identifier, j.database_id)
            AND pg_catalog.regexp_replace(j.command, '--[^\n]*', '', 'g') OPERATOR(pg_catalog.~*) '\mrun_backup\s*\(') AS next_run
-FROM (VALUES (1)) AS one (line)
-LEFT JOIN LATERAL (SELECT b.finished_at FROM pattyly.restorable_backups() AS b WHERE pattyly.is_backup_ours(b)
-                   ORDER BY b.finished_at DESC LIMIT 1) AS last ON true
+FROM (SELECT pg_catalog.max(b.finished_at) AS finished_at, pg_catalog.count(*) AS good
+      FROM pattyly.restorable_backups() AS b WHERE pattyly.is_backup_ours(b)) AS last
 LEFT JOIN LATERAL (SELECT b.verified_at, b.verify_result FROM pattyly.backups AS b
                    WHERE pattyly.is_backup_ours(b) AND b.verified_at IS NOT NULL
                    ORDER BY b.verified_at DESC LIMIT 1) AS verified ON true;

@@ -47,6 +47,7 @@ backup_of(Bytes *bytes, Catalogue *c, int i)
 	b->needed = (flags >> 2) % 16 == 3;
 	b->verified_us = (flags >> 2) % 16 == 4 ? time_of(bytes, c->now_us) : 0;
 	b->parent = flags >= 192 ? bytes_one(bytes) % c->n : -1;
+	b->group = bytes_one(bytes) % RETENTION_GROUPS;
 }
 
 static void

@@ -115,6 +115,12 @@ SELECT is(pattyly.import_backups('wal-g', (SELECT info - 1 FROM infos WHERE name
 SELECT is(states('wal-g'), 'done expired', 'is expired');
 SELECT is(pattyly.import_backups('wal-g', '[{"backup_name": "base_000000010000000000000020", "time": "2026-11-22T02:05:06Z", "wal_file_name": "000000010000000000000020"}]') > 0,
 	true, 'without --detail');
+-- Marking a parent as permanent makes it the younger file.
+SELECT set_config('tests.marked', '[{"backup_name": "base_000000010000000000000030", "time": "2026-11-24T00:00:00Z"},
+	{"backup_name": "base_000000010000000000000034_D_000000010000000000000030", "time": "2026-11-23T00:00:00Z"}]', false);
+SELECT cmp_ok(pattyly.import_backups('wal-g', current_setting('tests.marked')::jsonb), '>=', 2, 'a child that seems older than its parent');
+SELECT is((SELECT p.label FROM pattyly.backups AS b JOIN pattyly.backups AS p ON p.id = b.parent_id WHERE b.label ~ '0034_D_'), 'base_000000010000000000000030', 'has it');
+SELECT is(pattyly.import_backups('wal-g', current_setting('tests.marked')::jsonb), 0, 'and again nothing is new');
 
 ---- what is refused ----
 SELECT is((tests.outcome('SELECT pattyly.import_backups(NULL, ''[]'')')).sqlstate, '22004', 'no tool');
@@ -131,11 +137,11 @@ FROM (SELECT v.tool, i.info FROM (VALUES ('pgbackrest'), ('barman'), ('wal-g')) 
 		(VALUES ('null'::jsonb), ('1'), ('"x"'), ('[1]'), ('[[]]'), ('[null]'), ('{"a": 1}'), ('[{"a": []}, 3]')) AS w (info)
 	UNION ALL SELECT 'pgbackrest', jsonb_set(i.info, '{0,backup,0}', i.info #> '{0,backup,0}' || w.part) FROM infos AS i,
 		(VALUES ('{"label": "../x"}'::jsonb), ('{"label": null}'), ('{"type": "huge"}'), ('{"timestamp": null}'), ('{"timestamp": {"start": "a", "stop": 1}}'),
-			('{"lsn": {"start": "x"}}'), ('{"info": {"size": -1.5}}'), ('{"info": {"size": 1e30}}')) AS w (part) WHERE i.name = 'pgbackrest'
+			('{"lsn": {"start": "x"}}'), ('{"info": {"size": -1.5}}'), ('{"info": {"size": -1}}'), ('{"info": {"size": 1e30}}')) AS w (part) WHERE i.name = 'pgbackrest'
 	UNION ALL SELECT 'barman', jsonb_set(i.info, '{demo,0}', i.info #> '{demo,0}' || w.part) FROM infos AS i,
 		(VALUES ('{"backup_id": "a;b"}'::jsonb), ('{"status": "GREAT"}'), ('{"end_time_timestamp": "x"}')) AS w (part) WHERE i.name = 'barman_list'
 	UNION ALL SELECT 'wal-g', jsonb_set(i.info, '{0}', i.info #> '{0}' || w.part) FROM infos AS i,
-		(VALUES ('{"backup_name": "base_ x"}'::jsonb), ('{"finish_time": "x"}'), ('{"start_lsn": -1}'), ('{"backup_name": "stream_20210427T070815Z"}')) AS w (part) WHERE i.name = 'walg'
+		(VALUES ('{"backup_name": "base_ x"}'::jsonb), ('{"finish_time": "x"}'), ('{"start_lsn": -1}'), ('{"uncompressed_size": -5}'), ('{"compressed_size": -5}'), ('{"backup_name": "stream_20210427T070815Z"}')) AS w (part) WHERE i.name = 'walg'
 ) AS bad;
 SELECT is_empty('SELECT * FROM before EXCEPT SELECT * FROM pattyly.backups', 'rows that were not imported are as they were');
 

@@ -49,6 +49,14 @@ SELECT is(pattyly.plan_checksum('sha256:' || repeat('a', 64), E'/b/\\n'), E'test
 SELECT made('bad', '-1 hour', state => 'suspect') AS suspect \gset
 SELECT ok('# WARNING: it is suspect: too small rm -rf /' IN (SELECT pattyly.restore_plan(:suspect)), 'a suspect one comes with a warning, on one line');
 
+SELECT made('i', '-1 hour', 'incremental', tool => 'pgbackrest', database => NULL, annotations => '{"stanza": "main"}') AS child \gset
+UPDATE pattyly.backups SET parent_id = :base WHERE id = :child;
+SELECT ok('# WARNING: a backup that it builds on is not good, or not known.' NOT IN (SELECT pattyly.restore_plan(:child)), 'a whole chain');
+UPDATE pattyly.backups SET state = 'suspect' WHERE id = :base;
+SELECT ok('# WARNING: a backup that it builds on is not good, or not known.' IN (SELECT pattyly.restore_plan(:child)), 'a broken one comes with a warning');
+UPDATE pattyly.backups SET state = 'done' WHERE id = :base;
+DELETE FROM pattyly.backups WHERE id = :child;
+
 SELECT made('s3', '-1 hour', location => 's3://b/s3.dump', database => E'a''b\n"') AS s3 \gset
 SELECT is(tests.outcome('SELECT pattyly.restore_plan(' || :s3 || ')'), ('55000'::text, format('backup s3 (id %s) is at s3://b/s3.dump, and nothing says how it is fetched', :s3),
 	'Set pattyly.backup_fetch_stages.'::text), 'nobody knows how');

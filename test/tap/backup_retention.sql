@@ -182,13 +182,42 @@ SELECT daily(6);
 UPDATE pattyly.backups SET kind = 'incremental', parent_id = id_of('d3') WHERE label = 'd1';
 UPDATE pattyly.backups SET kind = 'incremental', parent_id = id_of('d6'), state = 'suspect' WHERE label = 'd3';
 SELECT pattyly.set_retention(1, NULL, NULL, NULL, NULL, min_good => 1);
-SELECT is(kept(), 'd1 d3 d6', 'parents are kept, whatever their state');
+SELECT is(kept(), 'd1 d2 d3 d6', 'parents are kept, whatever their state');
+SELECT is(reason('d1'), '+ builds on what is not good, but there are fewer than 1 good ones', 'one that cannot be restored does not count');
 SELECT is(reason('d6'), format('+ d3 (id %s), which is kept, builds on it', id_of('d3')), 'in words');
 INSERT INTO pattyly.backups (label, kind, state, parent_id) VALUES ('now', 'incremental', 'running', id_of('d5'));
 SELECT is(reason('d5'), '+ a backup that is being made builds on it', 'of one that is being made, too');
 UPDATE pattyly.backups SET parent_id = 0 WHERE label = 'd2';
 UPDATE pattyly.backups SET parent_id = id WHERE label = 'd4';
-SELECT is(kept(), 'd1 d3 d5 d6', 'parents that there are not do no harm');
+SELECT is(kept(), 'd1 d2 d3 d5 d6', 'parents that there are not do no harm');
+
+-- A broken chain is younger than the last whole one, or not.
+SELECT daily(6);
+UPDATE pattyly.backups SET kind = 'base' WHERE label IN ('d2', 'd4', 'd5', 'd6');
+UPDATE pattyly.backups SET kind = 'incremental', parent_id = id_of('d2') WHERE label = 'd1';
+UPDATE pattyly.backups SET kind = 'incremental', parent_id = id_of('d5') WHERE label = 'd3';
+UPDATE pattyly.backups SET state = 'suspect' WHERE label = 'd5';
+SELECT pattyly.set_retention(1, NULL, NULL, NULL, NULL, min_good => 2);
+SELECT is(kept(), 'd1 d2', 'min_good is of what can be restored');
+UPDATE pattyly.backups SET state = 'expired' WHERE label = 'd2';
+SELECT is(kept(), 'd1 d3 d4 d5 d6', 'what builds on what is gone does not count');
+SELECT is(reason('d1'), '+ builds on what is not good, but not older than all good ones that the rules keep', 'and it says so');
+
+-- Dumps, base backups and snapshots do not take each other's places; WAL has none.
+SELECT daily(12);
+UPDATE pattyly.backups AS b SET kind = k.kind
+FROM (VALUES ('d2', 'base'), ('d5', 'base'), ('d8', 'base'), ('d3', 'wal'), ('d9', 'wal'), ('d4', 'snapshot'), ('d7', 'snapshot'), ('d10', 'snapshot')) AS k (label, kind)
+WHERE b.label = k.label;
+SELECT pattyly.set_retention(2, NULL, NULL, NULL, NULL);
+SELECT is(kept(), 'd1 d2 d3 d4 d5 d6 d7 d9', 'the last two of each kind');
+SELECT is(reason('d5'), '+ number 2 of the last 2', 'a base backup');
+SELECT is(reason('d9'), '+ WAL, which base backups may need: no rule counts it', 'WAL is not removed');
+
+-- A copy of the database in the same cluster has the catalogue, but not the files.
+SELECT daily(4);
+UPDATE pattyly.backups SET database = CASE label WHEN 'd2' THEN current_database() ELSE 'the original' END;
+SELECT is(kept(), 'd1 d2 d3 d4', 'what another database made is not ours');
+SELECT is(reason('d3'), '+ made in database "the original", which may need it', 'and it says so');
 
 -- More than anybody has.
 SELECT daily(10000);

@@ -43,6 +43,41 @@ UPDATE pattyly.backups SET verified_at = '2029-12-30', verify_result = '{"ok": t
 UPDATE pattyly.backups SET verified_at = '2029-12-31', verify_result = '{"ok": false}' WHERE id = :part;
 SELECT results_eq('SELECT last_verified_at, last_verify_ok FROM pattyly.backup_status', $$VALUES ('2029-12-31'::timestamptz, false)$$, 'the last verification');
 
+-- Each look at a long chain, or at many rows, is one walk: what the planner believes of the table does not matter.
+CREATE TEMP TABLE before AS SELECT * FROM pattyly.backups;
+CREATE FUNCTION many(kind text, state text, links boolean) RETURNS void LANGUAGE sql AS $$
+	DELETE FROM pattyly.backups;
+	INSERT INTO pattyly.backups (id, label, kind, state, database, started_at, finished_at, system_identifier, parent_id, session, server_started_at)
+	SELECT i, 'm' || i, CASE WHEN links AND i > 1 THEN 'incremental' ELSE kind END, state, current_database(), t, t, c.system_identifier,
+		CASE WHEN links AND i > 1 THEN i - 1 END, 1, pattyly.server_incarnation()
+	FROM pg_control_system() AS c, generate_series(1, 10000) AS i, LATERAL (SELECT pattyly.clock_now() - make_interval(mins => 20000 - i)) AS x (t);
+$$;
+ANALYZE pattyly.backups;
+SELECT many('base', 'done', true);
+SELECT performs_ok('SELECT * FROM pattyly.backup_status', 5000, 'a chain of 10,000');
+SELECT is((SELECT good FROM pattyly.backup_status), 10000::bigint, 'all of which is good');
+SELECT performs_ok('SELECT pattyly.backup_for(pattyly.clock_now())', 5000, 'found');
+SELECT performs_ok('SELECT count(*) FROM pattyly.expiry_plan()', 5000, 'and planned');
+UPDATE pattyly.backups SET state = 'suspect' WHERE id = 5001;
+SELECT results_eq('SELECT good, failed_since_good FROM pattyly.backup_status', 'VALUES (5000::bigint, 1::bigint)', 'half of it');
+SELECT many('dump', 'done', false);
+SELECT performs_ok('SELECT * FROM pattyly.backup_status', 5000, '10,000 that are good');
+SELECT many('dump', 'running', false);
+SELECT performs_ok('SELECT * FROM pattyly.backup_status', 10000, '10,000 that died');
+SELECT is((SELECT failed_since_good FROM pattyly.backup_status), 10000::bigint, 'are counted');
+SELECT performs_ok('SELECT pattyly.close_lost_backups()', 10000, 'and closed');
+SELECT is((SELECT count(*) FROM pattyly.backups WHERE state = 'failed' AND annotations ? 'leftover'), 10000::bigint, 'all of them');
+DELETE FROM pattyly.backups;
+-- A run that is still on in the database that this is a copy of: its file is not ours.
+INSERT INTO pattyly.backups (label, state, database, system_identifier, session, server_started_at)
+SELECT x.label, 'running', x.database, x.cluster, 1, '2020-01-01'
+FROM pg_control_system() AS c, LATERAL (VALUES ('ours', current_database()::text, c.system_identifier), ('copied', 'original', c.system_identifier),
+	('elsewhere', current_database(), 7)) AS x (label, database, cluster);
+SELECT is(pattyly.close_lost_backups(), 3, 'three that cannot be running here');
+SELECT results_eq($$SELECT label FROM pattyly.backups WHERE state = 'failed' AND annotations ? 'leftover'$$, $$VALUES ('ours')$$, 'one left something here');
+DELETE FROM pattyly.backups;
+INSERT INTO pattyly.backups SELECT * FROM before;
+
 SELECT pattyly.schedule_job('other', '@hourly', E'-- beside run_backup()\nSELECT 1');
 SELECT is((SELECT next_run FROM pattyly.backup_status), NULL, 'a comment calls nothing');
 SELECT pattyly.schedule_job('mine', '15 2 * * *', 'CALL pattyly.run_backup();');

@@ -308,6 +308,39 @@ suspects(void)
 	is_plan(&c, "LoHX", "a held one is not what the rules keep");
 }
 
+static void
+groups(void)
+{
+	Catalogue	c;
+
+	daily(&c, 8);
+	c.policy.keep[0] = 2;
+	for (int i = 1; i < 8; i += 2)
+		c.backups[i].group = 1;
+	is_plan(&c, "LLLLXXXX", "each group has its own last ones");
+	daily(&c, 8);
+	c.policy.keep[0] = 1;
+	c.policy.min_good = 2;
+	for (int i = 4; i < 8; i++)
+		c.backups[i].group = 2;
+	c.backups[3].verified_us = 2;
+	c.backups[7].verified_us = 1;
+	c.backups[4].good = false;
+	is_plan(&c, "LXXVSLXV", "its own min_good, last verified and suspects");
+	daily(&c, 4);
+	c.policy.keep[0] = 1;
+	for (int i = 2; i < 4; i++)
+		c.backups[i].group = 1;
+	c.backups[0].parent = 3;
+	is_plan(&c, "LXLP", "a parent of another group");
+	daily(&c, 6);
+	c.policy.max_age_us = 2 * DAY_US;
+	c.policy.min_good = 2;
+	for (int i = 2; i < 6; i++)
+		c.backups[i].group = 1;
+	is_plan(&c, "yymmOO", "an age");
+}
+
 /* ---- at random ---- */
 
 static void
@@ -325,6 +358,7 @@ random_catalogue(Random *random, Catalogue *c)
 			.id = i * 7919 % 100003 + 1,
 			.at_us = c->now_us - random_scaled(random, 900 * DAY_US) + (random_once_in(random, 20) ? DAY_US : 0),
 			.verified_us = random_once_in(random, 8) ? random_in(random, 1, c->now_us) : 0,
+			.group = random_once_in(random, 3) ? (int) random_in(random, 0, RETENTION_GROUPS - 1) : 0,
 			.good = !random_once_in(random, 4),
 			.held = random_once_in(random, 15),
 			.foreign = random_once_in(random, 15),
@@ -347,7 +381,7 @@ rule_keeps(const Catalogue *c, int i, RetentionReason rule)
 	retention_period_name(rule, c->backups[i].at_us, mine);
 	for (int k = 0; c->order[k] != i; k++)
 	{
-		if (!is_counted(c, c->order[k]))
+		if (!is_counted_in(c, c->order[k], c->backups[i].group))
 			continue;
 		retention_period_name(rule, c->backups[c->order[k]].at_us, other);
 		if (rule != RETENTION_LAST && strcmp(mine, other) == 0)
@@ -440,6 +474,7 @@ main(void)
 	ages();
 	chains();
 	suspects();
+	groups();
 	at_random();
 	many();
 	return tap_done();

@@ -82,42 +82,48 @@ keeps_all(const Catalogue *c)
 	return !has_rule(c) && !(c->has_policy && c->policy.max_age_us > 0);
 }
 
+static inline bool
+is_counted_in(const Catalogue *c, int i, int group)
+{
+	return c->backups[i].group == group && is_counted(c, i);
+}
+
 /* How many count, or of these are kept. */
 static inline int
-count_good(const Catalogue *c, bool only_kept)
+count_good(const Catalogue *c, int group, bool only_kept)
 {
 	int			n = 0;
 
 	for (int i = 0; i < c->n; i++)
-		n += is_counted(c, i) && (!only_kept || is_kept(c, i));
+		n += is_counted_in(c, i, group) && (!only_kept || is_kept(c, i));
 	return n;
 }
 
 static inline bool
-keeps_min_good(const Catalogue *c)
+keeps_min_good(const Catalogue *c, int group)
 {
 	int			want = c->has_policy ? c->policy.min_good : 0;
-	int			good = count_good(c, false);
+	int			good = count_good(c, group, false);
 
-	return count_good(c, true) >= (good < want ? good : want);
+	return count_good(c, group, true) >= (good < want ? good : want);
 }
 
 /* No other one that counts was verified later. */
 static inline bool
-keeps_last_verified(const Catalogue *c)
+keeps_last_verified(const Catalogue *c, int group)
 {
 	int64_t		last = INT64_MIN;
 	bool		any = false;
 	bool		kept = false;
 
 	for (int i = 0; i < c->n; i++)
-		if (is_counted(c, i) && c->backups[i].verified_us != 0 && c->backups[i].verified_us > last)
+		if (is_counted_in(c, i, group) && c->backups[i].verified_us != 0 && c->backups[i].verified_us > last)
 		{
 			last = c->backups[i].verified_us;
 			any = true;
 		}
 	for (int i = 0; i < c->n; i++)
-		if (is_counted(c, i) && c->backups[i].verified_us == last && is_kept(c, i))
+		if (is_counted_in(c, i, group) && c->backups[i].verified_us == last && is_kept(c, i))
 			kept = true;
 	return !any || kept;
 }
@@ -158,7 +164,7 @@ keeps_young(const Catalogue *c, int i)
 static inline bool
 keeps_suspect(const Catalogue *c, int i)
 {
-	int			good = count_good(c, false);
+	int			good = count_good(c, c->backups[i].group, false);
 	bool		few = good == 0 || (c->has_policy && good < c->policy.min_good);
 
 	return c->backups[i].good || !few || is_kept(c, i);
@@ -195,7 +201,14 @@ broken_promise(const Catalogue *c)
 		for (int i = 0; i < c->n; i++)
 			if (!keeps_suspect(c, i))
 				return "suspect ones are kept while there are too few good ones";
-	return !keeps_min_good(c) ? "min_good" : !keeps_last_verified(c) ? "the last verified one is kept" : NULL;
+	for (int group = 0; group < RETENTION_GROUPS; group++)
+	{
+		if (!keeps_min_good(c, group))
+			return "min_good";
+		if (!keeps_last_verified(c, group))
+			return "the last verified one is kept";
+	}
+	return NULL;
 }
 
 /* Two backups of two plans of the same catalogue, in other orders, fare alike. */
