@@ -1,5 +1,6 @@
 -- The report of the fourth scene, as text. See play_backups of run. Variables: seconds (the scene took), shell (what a
--- shell's status was), failed, refused (what run_backup() and verify_backup() said).
+-- shell's status was), failed, refused (what run_backup() and verify_backup() said),
+-- plan (the lines that were typed), restored (how many messages that gave).
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 SET TIME ZONE 'UTC';
@@ -31,7 +32,7 @@ SELECT format('  verify_backup  %s', pg_temp.shorten(:'refused', 92));
 \qecho
 \t off
 \pset format aligned
-SELECT label AS backup, state, coalesce(pg_size_pretty(bytes), '') AS size, pg_temp.shorten(split_part(error, E'\n', 1), 76) AS error
+SELECT label AS backup, state, coalesce(to_char(bytes / 1e6, 'FM990.0') || ' MB', '') AS size, pg_temp.shorten(split_part(error, E'\n', 1), 76) AS error
 FROM pattyly.backups ORDER BY id;
 \qecho 'How it stands:  SELECT * FROM pattyly.backup_status;'
 SELECT date_trunc('second', age)::text AS "age of the last good one", rpo AS "may be", overdue, good, failed_since_good AS "failed since",
@@ -42,7 +43,7 @@ FROM pattyly.backup_status;
 \qecho 'What to type when it is needed:  SELECT pattyly.restore_plan(pattyly.backup_for(now()));'
 -- Without the options that say where this server is, and without directories.
 SELECT '  ' || pg_temp.shorten(regexp_replace(regexp_replace(line, '--host=.*--no-password', '…'), '/\S*/(?=[^/\s]+)', '…/', 'g'), 108)
-FROM pattyly.restore_plan((SELECT pattyly.backup_for(now()))) AS line WHERE line !~ '^#';
+FROM regexp_split_to_table(:'plan', E'\n') AS line WHERE line !~ '^#';
 \qecho 'They were typed.'
 SELECT format('The restored database has %s messages, this one %s.', pg_temp.number(:restored), pg_temp.number((SELECT count(*) FROM messages)));
 SELECT format('This scene took %s.', to_char(:seconds, 'FM990.0') || ' s');
