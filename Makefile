@@ -1,7 +1,7 @@
 # pattyly: build, install, test and demonstrate.
 #
 #   make && make install      for a DBA with PGXS (PG_CONFIG=... picks the server)
-#   make demo                 a throw-away cluster, a real access log, clients and experts, messages and jobs, a report
+#   make demo                 a throw-away cluster, an access log, clients and experts, messages, jobs and backups, a report
 #   make test                 every test this machine can run
 #   make bench                the figures the docs quote
 

@@ -53,6 +53,12 @@ cannot_open(const char *path)
 			 errhint("Make it as the server's account, with mode 0700: mkdir -m 700.")));
 }
 
+static int
+open_directory(const char *path)
+{
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 int
 directory_open(void)
 {
@@ -65,7 +71,7 @@ directory_open(void)
 				 errmsg("there is no directory for backups"),
 				 errhint("A superuser names one: ALTER SYSTEM SET pattyly.backup_directory = '/var/backups/postgresql', then SELECT pg_reload_conf().")));
 	must_be_outside_of_data(path);
-	directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	directory = open_directory(path);
 	if (directory < 0)
 		cannot_open(path);
 	ReserveExternalFD();
@@ -217,8 +223,11 @@ pattyly_stored_backup_bytes(PG_FUNCTION_ARGS)
 
 	if (name == NULL)
 		PG_RETURN_NULL();
-	directory = directory_open();
+	/* A directory that is gone has no files: that ends in doubt, not in an error. */
+	directory = open_directory(clean_path(backups_directory));
+	if (directory < 0)
+		PG_RETURN_INT64(-1);
 	bytes = directory_size(directory, name);
-	directory_close(&directory);
+	close(directory);
 	PG_RETURN_INT64(bytes);
 }

@@ -159,6 +159,18 @@ write_copy(Stream *stream, const char *data, int length)
 	}
 }
 
+/* Once, when the head is there or there is no more; who looks on from then on gets what went before. */
+static void
+announce(Stream *stream)
+{
+	if (stream->announced || stream->head_length == 0)
+		return;
+	stream->announced = true;
+	if (stream->on_first)
+		stream->on_first(stream->argument);
+	write_copy(stream, stream->head, (int) stream->bytes);
+}
+
 static void
 take(Stream *stream, const char *data, int length)
 {
@@ -167,8 +179,8 @@ take(Stream *stream, const char *data, int length)
 	if (pg_cryptohash_update(stream->hash, (const uint8 *) data, length) < 0)
 		hash_failed(stream);
 	remember_ends(stream, data, length);
-	if (stream->bytes == 0 && stream->on_first)
-		stream->on_first(stream->argument);
+	if (stream->head_length == STREAM_ENDS_BYTES)
+		announce(stream);
 	if (stream->out >= 0)
 		write_all(stream, data, length);
 	write_copy(stream, data, length);
@@ -199,6 +211,7 @@ stream_copy(Stream *stream)
 			program_check();
 		fault_point("backup_stream");
 	}
+	announce(stream);
 	end_hash(stream);
 	pfree(buffer);
 }

@@ -20,7 +20,8 @@ typedef struct Stream
 	bool		out_closed;		/* nobody reads from that pipe any more: copying has stopped */
 	int			copy;			/* a pipe to who looks on, or -1; closed when he does not want any more */
 	bool		copy_is_slow;	/* he took nothing for so long that he was given up */
-	void		(*on_first) (void *argument);	/* called when there is something, which is in head */
+	bool		announced;
+	void		(*on_first) (void *argument);	/* called once, when the head is there */
 	void	   *argument;
 
 	int64		bytes;

@@ -11,5 +11,8 @@ check_backups() {
 			(SELECT sum(value::bigint) FROM jsonb_each_text(manifest)) FROM pattyly.backups WHERE label = 'monday'")" $'true\t[]\tt'
 	is "pasted, the plan restores as many messages as there are" "$restored" "$(value 'SELECT count(*) FROM messages')"
 	is "the status is that of the good one" "$(value 'SELECT good, failed_since_good, overdue, last_verify_ok FROM pattyly.backup_status')" $'1\t2\tf\tf'
+	report_backups >"$work/backup-report" 2>&1 || true
+	is "the report comes to its end" "$(grep -c '^This scene took' "$work/backup-report")" 1
+	is "in lines that fit, and without the server's directories" "$(grep -cE '.{113}|pattyly\.[A-Za-z0-9]{6}/|--host' "$work/backup-report")" 0
 	is "and nothing of it is left" "$(value "SELECT count(*) FROM pg_database WHERE datname LIKE 'pattyly\\_verify%'")" 0
 }

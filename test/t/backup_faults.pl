@@ -150,7 +150,6 @@ subtest 'the disk is full' => sub {
 	$node->stop;
 	my $data = $node->data_dir;
 	my $log = $node->logfile;
-	system(qq{unshare --user --map-current-user --mount --map-root-user true 2>/dev/null});
 	my $started = !system(qq{unshare --user --map-root-user --mount sh -c 'mount -t tmpfs -o size=256k none $small && exec unshare --user --map-user=1000 --map-group=1000 pg_ctl -D $data -l $log -w start' >$pipe 2>&1});
 	if (!$started) { diag slurp_file($pipe); $node->start; plan skip_all => 'no server in a namespace of its own' }
 	$node->_update_pid(1);

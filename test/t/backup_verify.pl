@@ -47,7 +47,8 @@ line" VALUES (1); CREATE TABLE "ünïcødé 🐘" (a int); INSERT INTO "ünïcø
 		CREATE TABLE nothing ();
 		SELECT lo_from_bytea(4711, 'large');
 		CREATE PUBLICATION p FOR ALL TABLES; CREATE SUBSCRIPTION s CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false);
-		SELECT pattyly.schedule_job('every', '* * * * *', 'SELECT 1')});
+		SELECT pattyly.set_limit('api', 5, '1 minute');
+		SELECT pattyly.schedule_job('every', '0 0 1 1 *', 'SELECT 1')});
 	my $said = round('all');
 	like($said, qr/NOTICE:.*verifying backup all \(id 1\) in database "pattyly_verify_\d+_1".*was restored, and its rows were counted, in [\d.]+ s/s, 'passes');
 	is(last_backup($node, q{state, verify_result ->> 'ok', verify_result ->> 'by' = current_user, verify_result -> 'differences', (verify_result ->> 'seconds')::float > 0, verified_at >= finished_at}),
@@ -75,7 +76,13 @@ subtest 'databases of all kinds' => sub {
 		like($in->('SELECT label, manifest FROM pattyly.backups'), qr/\|\{"public\.\\?"?\\?"?tablé.*": 1\}$/, 'its label and manifest');
 		like($in->('CALL pattyly.verify_backup()'), qr/was restored/, 'passes');
 	}
+	sql($node, 'CREATE DATABASE empty');
+	sql($node, 'CREATE EXTENSION pattyly', 'empty');
+	like(round('empty', 'empty'), qr/was restored/, 'an empty one passes');
+	is(last_backup($node, q{manifest, verify_result -> 'manifest'}, 'empty'), '{}|true', 'it was counted, too');
 	no_scratch('all kinds');
+	is(outcome($node, 'CALL pattyly.verify_backup()'), 'succeeded|CALL|', 'as a job');
+	no_scratch('a job');
 };
 
 subtest 'what does not pass' => sub {
@@ -185,6 +192,27 @@ subtest 'nobody else gets in' => sub {
 	sql($node, "ALTER DATABASE pattyly_verify_other RENAME TO pattyly_verify_${oid}_$id");
 	like(verify('postgres', $id), qr/ERROR:  42P04: database ".*" exists, and verify_backup\(\) did not make it/, 'a database of that name is not ours');
 	sql($node, "DROP DATABASE pattyly_verify_${oid}_$id; DROP TABLE slow");
+};
+
+subtest 'kill -9' => sub {
+	sql($node, q{CREATE TABLE slow (a int); INSERT INTO slow VALUES (1); CREATE INDEX ON slow ((a + slow()))});
+	backup($node, 'killed');
+	my $id = last_backup($node, 'id');
+	my $job = in_background($node, "CALL pattyly.verify_backup($id);\n");
+	is(wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'pattyly_verify%' AND query ~ '^CREATE INDEX'}, 1), 1, 'it restores');
+	my $pid = sql($node, q{SELECT pid FROM pg_stat_activity WHERE query ~ '^CALL pattyly.verify_backup'});
+	my $group = keeper_of($pid);
+	my $mark = log_mark($node);
+	kill 9, $pid;
+	ok(group_gone($group), 'no process is left');
+	finish_background($job);
+	ok(wait_for_restart($node, $mark), 'the server is back') or BAIL_OUT('no server');
+	is(last_backup($node, 'state, verified_at'), 'done|', 'the backup is as good as before');
+	is(sql($node, q{SELECT count(*) FROM pg_database WHERE datname LIKE 'pattyly_verify%'}), 1, 'the database is left');
+	sql($node, 'DROP TABLE slow');
+	backup($node, 'after');
+	like(verify('postgres'), qr/was restored/, 'the next passes');
+	no_scratch('and takes it away');
 };
 
 subtest 'a dump gets no more rights' => sub {

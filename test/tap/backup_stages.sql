@@ -153,11 +153,39 @@ FROM (VALUES
 SELECT is((SELECT string_agg(state, ' ' ORDER BY id) FROM pattyly.backups), 'failed failed failed failed failed failed failed failed failed failed failed failed done', 'each is a row');
 SELECT is((SELECT count(*) FROM pattyly.backups WHERE state = 'failed' AND finished_at IS NOT NULL AND error <> '' AND stop_lsn IS NULL AND bytes IS NULL), 12::bigint, 'that says why, when, and no more');
 SELECT is((SELECT string_agg(exit_status::text, ' ') FROM pattyly.backups WHERE label IN ('fails', 'secret')), '2 2', 'with the status of the program');
-SELECT alike((SELECT error FROM pattyly.backups WHERE label = 'fails'), E'stage 1 of the backup failed: ls exited with status 2\n/%/ls: cannot access ''/no/such/dir'': No such file or directory', 'and what it said');
+SELECT alike((SELECT error FROM pattyly.backups WHERE label = 'fails'), E'stage 1 of the backup failed: ls exited with status 2\n%ls: cannot access ''/no/such/dir'': No such file or directory', 'and what it said');
 SELECT unalike((SELECT b::text FROM pattyly.backups AS b WHERE label = 'secret'), '%x1Y2%', 'but no secret');
 SELECT alike((SELECT annotations ->> 'stages' FROM pattyly.backups WHERE label = 'secret'), '/%/echo x | /%/ls --api-token=**** /no/PGPASSWORD=****', 'the programs and their arguments are kept');
 SELECT is((SELECT array[bytes::text, checksum, location] FROM pattyly.backups WHERE label = 'works'),
 	ARRAY['2', 'sha256:' || encode(sha256(E'x\n'), 'hex'), 's3://nowhere/works.dump'], 'what passed by was counted and hashed');
 SELECT is((SELECT annotations ->> 'unread' FROM pattyly.backups WHERE label = 'works'), 'there is no program for it', 'and nobody read it');
+
+-- ---- what reads the archive while it passes by ----
+
+\set ON_ERROR_STOP 0
+\o /dev/null
+-- In the order of their sizes: one that is much smaller than the last good one is suspect for that.
+SET pattyly.backup_stages = '[["pg_dump", "--format=plain", "--snapshot=%s"], ["gzip"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('gzip');
+SET pattyly.backup_stages = '[["pg_dump", "--format=plain", "--snapshot=%s"], ["gzip"], ["sh", "-c", "dd bs=1 count=3000 status=none; cat >/dev/null"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('gzip-cut');
+SET pattyly.backup_stages = '[["pg_dump", "--format=custom", "--snapshot=%s"], ["sh", "-c", "dd bs=1 count=3000 status=none; cat >/dev/null"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('cut');
+SET pattyly.backup_stages = '[["pg_dump", "--format=custom", "--snapshot=%s"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('whole');
+SET pattyly.backup_stages = '[["pg_dump", "--format=custom", "--snapshot=%s"],
+	["sh", "-c", "dd bs=1 count=3000 status=none; sleep 0.3; kill -9 $(pgrep -P $PPID -x pg_restore); cat"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('reader-killed');
+SET pattyly.backup_stages = '[["pg_dump", "--format=tar", "--snapshot=%s"], ["dd", "of=/dev/null", "status=none"]]';
+CALL pattyly.run_backup('tar');
+\o
+\set ON_ERROR_STOP 1
+
+CREATE FUNCTION outcome_of(label text, OUT state text, OUT error text, OUT unread text) LANGUAGE sql AS $$
+	SELECT b.state, left(b.error, 27), b.annotations ->> 'unread' FROM pattyly.backups AS b WHERE b.label = outcome_of.label
+$$;
+SELECT is(outcome_of(label)::text, wanted, 'passes by: ' || label)
+FROM (VALUES ('whole', '(done,,)'), ('tar', '(done,,)'), ('gzip', '(done,,)'), ('cut', '(suspect,"the archive cannot be read:",)'),
+	('gzip-cut', '(suspect,"the archive cannot be read:",)'), ('reader-killed', '(done,,"pg_restore was ended by signal 9")')) AS t (label, wanted);
 
 SELECT * FROM finish();

@@ -1,6 +1,6 @@
 -- The catalogue of backups as outside scripts write it: begin_backup(), finish_backup(), fail_backup().
 SET client_min_messages = error;
-SELECT plan(91);
+SELECT plan(92);
 SELECT tests.at('0');
 GRANT USAGE ON SCHEMA public, tap, tests TO PUBLIC;
 CREATE ROLE backup_alice LOGIN;
@@ -126,6 +126,8 @@ SELECT is(made('wrong', 1001, current_setting('tests.directory') || '/file', of_
 SELECT is(row_of('wrong'), 'suspect|1001|1000|its file has 1000 bytes, not 1001', 'in the row');
 SELECT is(made('missing', 1000, current_setting('tests.directory') || '/none', of_tool => 'f'), 'suspect: there is no file ' || current_setting('tests.directory') || '/none', 'that is not there');
 SELECT is(made('outside', 1000, current_setting('tests.directory') || '/../file', of_tool => 'f'), 'done', 'elsewhere nobody looks');
+SELECT set_config('pattyly.backup_directory', '/nonexistent', false);
+SELECT is(made('gone', 1000, '/nonexistent/file', of_tool => 'f'), 'suspect: there is no file /nonexistent/file', 'a directory that is not there');
 
 ---- Never finished ----------------------------------------------------------------------------------------------------
 

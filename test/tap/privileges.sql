@@ -256,6 +256,7 @@ INSERT INTO functions VALUES
 	('-', 'check_route_row()'),
 	('-', 'config_changed()');
 -- backups
+INSERT INTO functions VALUES
 	('-', 'backup_to_verify(bigint)'),
 	('-', 'close_verification(name,bigint,double precision,jsonb,text,jsonb)'),
 	('-', 'is_backup_trusted(pattyly.backups)'),
@@ -263,7 +264,6 @@ INSERT INTO functions VALUES
 	('-', 'manifest_differences(jsonb,jsonb)'),
 	('-', 'scratch_statements(text)'),
 	('-', 'verify_backup(bigint)'),
-INSERT INTO functions VALUES
 	('A', 'are_backups_configured()'),
 	('A', 'backup_for(timestamp with time zone)'),
 	('M', 'backup_rpo()'),
