@@ -148,6 +148,25 @@ is_too_deep(const char *json)
 	return false;
 }
 
+/* Nor can the postmaster, who has no encoding, make a character of a number. */
+static bool
+has_numbered_character(const char *json)
+{
+	for (; *json; json++)
+	{
+		if (*json != '\\')
+			continue;
+		if (json[1] == 'u' && strncmp(json + 2, "00", 2) != 0)
+			return true;
+		if (json[1] == 'u' && json[4] > '7')
+			return true;
+		if (json[1] == '\0')
+			break;
+		json++;
+	}
+	return false;
+}
+
 const char *
 stages_parse(const char *json, const char *placeholders, Stages *stages)
 {
@@ -164,6 +183,8 @@ stages_parse(const char *json, const char *placeholders, Stages *stages)
 	stages->n = 0;
 	if (is_too_deep(json))
 		return "An argument is an array";
+	if (has_numbered_character(json))
+		return "A character is written as \\u and a number: write the character itself";
 	if (pg_parse_json(lexer, &actions) != JSON_SUCCESS)
 		return "It is not valid JSON";
 	if (parse.problem == NULL && stages->n == 0)

@@ -23,7 +23,7 @@ SELECT is(current_setting('pattyly.backup_stages'), '[["pg_dump", "--format=cust
 -- ---- good ----
 
 SELECT is(said('backup_stages', value), value, 'good: ' || left(value, 60))
-FROM unnest(ARRAY['', '[["pg_dump"]]', '[["/usr/bin/env", "", "%d%l%f%s%i%%"]]', ' [ [ "a" ] , [ "b" ] ] ', '[["a", "\u00e9\t\"[[[{"]]', '[["a","' || repeat('[', 100) || '"]]',
+FROM unnest(ARRAY['', '[["pg_dump"]]', '[["/usr/bin/env", "", "%d%l%f%s%i%%"]]', ' [ [ "a" ] , [ "b" ] ] ', '[["a", "é\u0041\t\"\\u00e9[[[{"]]', '[["a","' || repeat('[', 100) || '"]]',
 	stages(8, 64)]) AS value;
 SELECT is(said(setting, value), value, setting || ': ' || value)
 FROM (VALUES ('backup_fetch_stages', '[["cat", "%o"]]'), ('backup_remove_stages', '[["rm", "%o"]]'), ('backup_location', 's3://b/%d/%l/%f%i%%'), ('backup_location', ''),
@@ -40,6 +40,8 @@ FROM (VALUES
 	('[["pg_dump"]] x', 'It is not valid JSON'),
 	('[["pg_dump",]]', 'It is not valid JSON'),
 	('[["a\u0000b"]]', 'It is not valid JSON'),
+	('[["a", "\u00e9"]]', 'A character is written as \u and a number: write the character itself'),
+	('[["a", "\ud83d\ude00"]]', 'A character is written as \u and a number: write the character itself'),
 	('"pg_dump"', 'A stage is not an array'),
 	('7', 'A stage is not an array'),
 	('null', 'A stage is not an array'),
