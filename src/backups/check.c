@@ -56,6 +56,8 @@ ends_like_tar(const Stream *stream)
 char *
 check_ends(ArchiveFormat format, const Stream *stream)
 {
+	if (format == ARCHIVE_UNKNOWN)
+		return pstrdup("what was written is no dump that can be read: neither custom nor tar, nor SQL, nor SQL in gzip");
 	if (format == ARCHIVE_TAR && !ends_like_tar(stream))
 		return pstrdup("the end of the archive is missing: it has no empty block there");
 	if (format == ARCHIVE_PLAIN && !contains(stream->tail, stream->tail_length, PLAIN_END))

@@ -278,6 +278,7 @@ AS $$
 DECLARE
     place record := pattyly.plan_file(b);
     name text := pattyly.plan_database(b.database);
+    statements text := pattyly.extension_statements(name);
 BEGIN
     RETURN NEXT format('# It goes into a new database, "%s"; nothing that is there changes. It has the data of %s.', name, b.started_at);
     IF pattyly.setting_if_readable('unix_socket_directories') IS NULL THEN
@@ -288,6 +289,9 @@ BEGIN
     END IF;
     RETURN NEXT pattyly.plan_checksum(b.checksum, place.file);
     RETURN NEXT pattyly.plan_createdb(name);
+    IF statements IS NOT NULL THEN
+        RETURN NEXT format('psql -X -q -v ON_ERROR_STOP=1 %s --dbname=%s -c %s', pattyly.plan_connection(), name, pattyly.shell_quote(statements));
+    END IF;
     RETURN QUERY SELECT pattyly.plan_load(b.annotations ->> 'format', place.file, name);
     RETURN NEXT format('vacuumdb --analyze-only %s --dbname=%s', pattyly.plan_connection(), name);
     RETURN NEXT '# Look at it; pattyly.backups.manifest has how many rows each table had. Then, when nobody is connected to either:';

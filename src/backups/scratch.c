@@ -36,8 +36,9 @@ scratch_prepare(Scratch *scratch, int64 backup_id)
 	scratch->name = psprintf("pattyly_verify_%u_" INT64_FORMAT, MyDatabaseId, backup_id);
 	own_spi_begin(&own);
 	own_arg_text(&args, scratch->name);
-	own_spi_run("SELECT pattyly.scratch_statements($1)", &args);
+	own_spi_run("SELECT pattyly.scratch_statements($1), coalesce(pattyly.extension_statements($1), '')", &args);
 	scratch->statements = MemoryContextStrdup(memory, own_text(0, 1));
+	scratch->extension = MemoryContextStrdup(memory, own_text(0, 2));
 	own_spi_end(&own);
 }
 
@@ -63,6 +64,8 @@ scratch_create(Scratch *scratch, int64 bytes)
 	must_have_room(bytes);
 	scratch->created = true;
 	(void) client_run(NULL, scratch->statements, "make a database to restore into");
+	if (*scratch->extension != '\0')
+		(void) client_run(scratch->name, scratch->extension, "make the extension of its owner");
 }
 
 /* ---- what to restore ---- */

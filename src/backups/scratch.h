@@ -11,6 +11,7 @@ typedef struct Scratch
 {
 	char	   *name;
 	char	   *statements;		/* that make it */
+	char	   *extension;		/* and in it what the dump takes for granted, or '' */
 	bool		created;
 	char	   *left_out;		/* what was not restored on purpose, or NULL */
 } Scratch;

@@ -100,6 +100,19 @@ REVOKE ALL ON FUNCTION pattyly.scratch_statements(text) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.scratch_statements(text) IS
 'What makes the database that verify_backup() restores into. Errors: 42P04 when somebody else made one of that name. Writes nothing.';
 
+-- What the owner of the extension granted on is in a dump as his word, which only he who owns it there, too, can give.
+CREATE FUNCTION pattyly.extension_statements(database text) RETURNS text
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT pg_catalog.format('GRANT CREATE ON DATABASE %1$I TO %2$I; SET SESSION AUTHORIZATION %2$I; CREATE EXTENSION pattyly; RESET SESSION AUTHORIZATION; REVOKE CREATE ON DATABASE %1$I FROM %2$I;',
+                             database, r.rolname)
+    FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) e.extowner
+    WHERE e.extname OPERATOR(pg_catalog.=) 'pattyly' AND NOT r.rolsuper;
+END;
+REVOKE ALL ON FUNCTION pattyly.extension_statements(text) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.extension_statements(text) IS
+'What makes pattyly in a database before a dump of this one is restored into it, with the owner that it has here; NULL when that is a superuser. Writes nothing.';
+
 CREATE FUNCTION pattyly.manifest_differences(expected jsonb, found jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -162,3 +175,5 @@ CREATE PROCEDURE pattyly.verify_backup(id bigint DEFAULT NULL)
 REVOKE ALL ON PROCEDURE pattyly.verify_backup(bigint) FROM PUBLIC;
 COMMENT ON PROCEDURE pattyly.verify_backup(bigint) IS
 'Restores a dump into a database of its own, pattyly_verify_ID, which only superusers get into and which is dropped at the end, and compares the number of rows of each table with the manifest. id: default the last good one. Its row in pattyly.backups says when, by whom, how long it took and what differs; one that does not pass becomes suspect, one that was suspect and passes becomes done. No transaction is open meanwhile: CALL it by itself. Errors: 38000 it did not pass, 42704 no such backup, 55000 not done or suspect, 0A000 another kind, format or major version, 42501 noted by somebody who is no superuser, 53100 not enough room on the disk, 55006 another one is on, 57014 canceled or not done within pattyly.backup_timeout, 2D000 inside a transaction. Granted to nobody. Writes pattyly.backups, a database, and files while it runs.';
+
+GRANT EXECUTE ON FUNCTION pattyly.extension_statements(text) TO @extowner@;

@@ -137,12 +137,14 @@ subtest 'secrets are not kept' => sub {
 };
 
 subtest 'formats' => sub {
-	for (['plain', 'plain', [ 'pg_dump' ]], ['tar', 'tar', [ 'pg_dump', '-Ft' ]], ['gzip', 'gzip', [ 'pg_dump' ], [ 'gzip' ]], ['other', 'unknown', [ 'echo', 'hello' ]])
+	for (['plain', 'plain', [ 'pg_dump' ]], ['tar', 'tar', [ 'pg_dump', '-Ft' ]], ['gzip', 'gzip', [ 'pg_dump' ], [ 'gzip' ]])
 	{
 		my ($label, $format, @stages) = @$_;
 		like(backup($node, "f-$label", "DELETE FROM pattyly.backups;" . stages(@stages)), qr/is done/, $label);
 		is(last_backup($node, q{state, annotations ->> 'format'}), "done|$format", 'its format');
 	}
+	like(backup($node, 'f-other', stages([ 'echo', 'hello' ])), qr/WARNING: .* is suspect: what was written is no dump that can be read/, 'no dump');
+	is(last_backup($node, q{state, annotations ->> 'format'}), 'suspect|unknown', 'does not count');
 };
 
 subtest 'stored by the last stage' => sub {

@@ -285,4 +285,16 @@ subtest 'a dump gets no more rights' => sub {
 };
 
 $node->stop;
+subtest 'an extension whose owner is no superuser' => sub {
+	sql($node, 'CREATE ROLE app_admin');
+	sql($node, 'CREATE ROLE app_service');
+	sql($node, 'CREATE DATABASE app OWNER app_admin');
+	sql($node, q{SET ROLE app_admin; CREATE EXTENSION pattyly; CREATE SCHEMA s; CREATE TABLE s.t AS SELECT 1 AS a;
+		GRANT EXECUTE ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint) TO app_service}, 'app');
+	like(round('owned', 'app'), qr/was restored/, 'what he granted on is no obstacle');
+	no_scratch('it passed');
+	like(sql($node, q{SELECT string_agg(l, E'\n') FROM pattyly.restore_plan((SELECT max(id) FROM pattyly.backups)) AS l}, 'app'),
+		qr/SET SESSION AUTHORIZATION app_admin; CREATE EXTENSION pattyly/, 'the plan makes him its owner, too');
+};
+
 done_testing();

@@ -258,6 +258,7 @@ INSERT INTO functions VALUES
 -- backups
 INSERT INTO functions VALUES
 	('-', 'backup_to_verify(bigint)'),
+	('A', 'extension_statements(text)'),
 	('-', 'close_verification(name,bigint,double precision,jsonb,text,jsonb)'),
 	('-', 'is_backup_trusted(pattyly.backups)'),
 	('-', 'major_version(text)'),
