@@ -137,7 +137,8 @@ directory_finish(int directory, int fd, const char *partial, const char *name)
 				(errcode_for_file_access(),
 				 errmsg("could not name file \"%s\": %m", directory_path(name)),
 				 errhint("Choose a label of which there is no backup yet.")));
-	if (fsync(directory) != 0)
+	/* Some file systems cannot do that with a directory; the server does not mind, either. */
+	if (fsync(directory) != 0 && errno != EBADF && errno != EINVAL)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not fsync directory \"%s\": %m", backups_directory),
