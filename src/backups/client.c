@@ -20,14 +20,21 @@
  * What pg_dump dumps the rows of: no foreign tables, no materialized views (made
  * anew, they may have others), no tables of extensions.
  */
+#define OF_TABLES \
+	"FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace\n" \
+	"WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'\n" \
+	"  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass\n" \
+	"                  AND d.objid = c.oid AND d.deptype = 'e')\n" \
+	"ORDER BY n.nspname, c.relname \\gexec\n"
+
 const char client_count_rows[] =
 	"SELECT pg_catalog.format('SELECT pg_catalog.json_build_object(''t'', %L, ''n'', pg_catalog.count(*)) FROM ONLY %I.%I',\n"
 	"  pg_catalog.format('%I.%I', n.nspname, c.relname), n.nspname, c.relname)\n"
-	"FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace\n"
-	"WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'\n"
-	"  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass\n"
-	"                  AND d.objid = c.oid AND d.deptype = 'e')\n"
-	"ORDER BY n.nspname, c.relname \\gexec\n";
+	OF_TABLES;
+
+const char client_lock_tables[] =
+	"SELECT pg_catalog.format('LOCK TABLE ONLY %I.%I IN ACCESS SHARE MODE', n.nspname, c.relname)\n"
+	OF_TABLES;
 
 static const char quiet_session[] =
 	"\\set ON_ERROR_STOP 1\n"
@@ -136,6 +143,7 @@ client_psql(const char *database, int *in, int *out)
 	program = program_start(&stage, to[0], from[1]);
 	*in = to[1];
 	*out = from[0];
+	stream_unblock(*in);
 	stream_unblock(*out);
 	client_send(*in, quiet_session);
 	/* What it prints is stored in this database, or compared with what is. */
@@ -143,23 +151,24 @@ client_psql(const char *database, int *in, int *out)
 	return program;
 }
 
-/* Short enough for a pipe to take it at once. */
 void
-client_send(int fd, const char *statements)
+client_send(int fd, const char *text)
 {
-	size_t		length = strlen(statements);
+	size_t		length = strlen(text);
 
 	while (length > 0)
 	{
-		ssize_t		written = write(fd, statements, length);
+		ssize_t		written = write(fd, text, length);
 
 		if (written < 0 && errno == EPIPE)
 			return;				/* its end tells more */
-		if (written < 0 && errno != EINTR)
-			elog(ERROR, "could not write to psql: %m");
+		if (written < 0 && errno == EAGAIN)
+			program_wait(fd, true);
+		else if (written < 0 && errno != EINTR)
+			elog(ERROR, "could not write to a program: %m");
 		if (written > 0)
 		{
-			statements += written;
+			text += written;
 			length -= written;
 		}
 	}

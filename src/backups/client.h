@@ -25,7 +25,8 @@ extern const char *client_host(void);
 /* psql that reads statements from *in and answers on *out, a row a line. */
 extern Program *client_psql(const char *database, int *in, int *out);
 
-extern void client_send(int fd, const char *statements);
+/* Waits with program_wait() while the other end does not read. */
+extern void client_send(int fd, const char *text);
 
 /* The next line, without its end, palloc'd; NULL when there is no more. */
 extern char *client_line(int fd, StringInfo buffer);
@@ -47,5 +48,8 @@ extern void client_stage(Stage *stage, const char *program,...);
 
 /* For psql: how many rows each table has, as lines of JSON {"t": table, "n": rows}. */
 extern const char client_count_rows[];
+
+/* For psql in a transaction: nobody drops, empties or alters these tables until its end. */
+extern const char client_lock_tables[];
 
 #endif							/* BACKUPS_CLIENT_H */

@@ -143,7 +143,8 @@ directory_finish(int directory, int fd, const char *partial, const char *name)
 				(errcode_for_file_access(),
 				 errmsg("could not name file \"%s\": %m", directory_path(name)),
 				 errhint("Choose a label of which there is no backup yet.")));
-	if (fsync(directory) != 0)
+	/* Some file systems cannot do that with a directory; the server does not mind, either. */
+	if (fsync(directory) != 0 && errno != EBADF && errno != EINVAL)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not fsync directory \"%s\": %m", backups_directory),
@@ -184,9 +185,14 @@ directory_size(int directory, const char *name)
 {
 	struct stat st;
 
-	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
-		return -1;
-	return st.st_size;
+	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return S_ISREG(st.st_mode) ? st.st_size : -1;
+	if (errno != ENOENT)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not look at file \"%s\": %m", directory_path(name)),
+				 errhint("That says nothing about the backup: look at the disk of the backup directory.")));
+	return -1;
 }
 
 const char *

@@ -200,6 +200,16 @@ remove_file(Removal *removal, const char *name)
 	removal->end = REMOVAL_GONE;
 }
 
+/* s3://bucket/name: for no program a path of this server, wherever it starts from. */
+static bool
+is_address(const char *location)
+{
+	size_t		scheme = strspn(location, "abcdefghijklmnopqrstuvwxyz0123456789");
+
+	return scheme > 0 && strncmp(location + scheme, "://", 3) == 0 && location[scheme + 3] != '/' &&
+		strncmp(location, "file:", 5) != 0 && strstr(location, "..") == NULL;
+}
+
 /* Whoever may note a backup may not have any file removed. */
 static void
 must_be_credible(const Removal *removal)
@@ -209,8 +219,7 @@ must_be_credible(const Removal *removal)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("nobody said where it is"),
 				 errhint("A superuser writes it into its row of pattyly.backups, or removes it by hand and sets the state to expired.")));
-	if (removal->location == NULL || removal->trusted ||
-		(removal->location[0] != '/' && removal->location[0] != '-' && removal->location[0] != '\0'))
+	if (removal->location == NULL || removal->trusted || is_address(removal->location))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -312,6 +321,7 @@ try_to_remove(Removal *removal, MemoryContext memory)
 		MemoryContextSwitchTo(memory);
 		removal->error = CopyErrorData();
 		FlushErrorState();
+		words_clean_error(removal->error);
 		removal->end = REMOVAL_FAILED;
 	}
 	PG_END_TRY();
@@ -363,8 +373,8 @@ warn_of_failure(const Removal *removal)
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg("backup %s (id " INT64_FORMAT ") could not be removed: %s", removal->label, removal->id,
-					words_clean(error->message)),
-			 error->detail ? errdetail("%s", words_clean(error->detail)) : 0,
+					error->message),
+			 error->detail ? errdetail("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0));
 }
 

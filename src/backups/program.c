@@ -226,11 +226,19 @@ fork_quietly(void)
 
 /* ---- a set ---- */
 
+/*
+ * A program may have left the group and made one of its own, as timeout(1) and
+ * setsid(1) do.  What has not been reaped keeps its number.
+ */
 static void
 kill_all(int signal_number)
 {
-	if (keeper > 0)
-		(void) kill(-keeper, signal_number);
+	if (keeper == 0)
+		return;
+	(void) kill(-keeper, signal_number);
+	for (int i = 0; i < n_programs; i++)
+		if (!programs[i]->ended && kill(-programs[i]->pid, signal_number) != 0)
+			(void) kill(programs[i]->pid, signal_number);
 }
 
 static void
@@ -269,7 +277,7 @@ start_keeper(void)
 static int
 add_inherited(char **environment, int n)
 {
-	static const char *const names[] = {"HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"};
+	static const char *const names[] = {"HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"};
 
 	for (int i = 0; i < lengthof(names); i++)
 		if (getenv(names[i]) != NULL)
@@ -290,6 +298,8 @@ make_environment(const char *const *more)
 	environment = palloc(sizeof(char *) * (count + 16));
 	environment[n++] = PATH;
 	n = add_inherited(environment, n);
+	/* Whose fault an error is, is known from its words. */
+	environment[n++] = "LC_MESSAGES=C";
 	for (int i = 0; i < count; i++)
 		environment[n++] = pstrdup(more[i]);
 	environment[n] = NULL;
@@ -307,6 +317,9 @@ program_begin(const char *const *more)
 	if (!registered)
 		before_shmem_exit(kill_at_exit, (Datum) 0);
 	registered = true;
+	/* Of a set that did not begin. */
+	if (memory)
+		MemoryContextDelete(memory);
 	memory = AllocSetContextCreate(TopMemoryContext, "pattyly programs", ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(memory);
 	programs_environment = make_environment(more);
@@ -544,10 +557,12 @@ reap(void)
 {
 	int			status;
 
-	/* Killed, so that they end at once. */
-	for (int i = 0; i < n_programs; i++)
-		if (!programs[i]->ended)
-			(void) waitpid(programs[i]->pid, &status, 0);
+	/* Killed, so that they end at once; unless the system itself holds one, on a dead network disk. */
+	wait_for_end(GRACE_MS);
+	if (!program_look())
+		ereport(LOG,
+				(errmsg("a program that was killed does not end"),
+				 errhint("The system may wait for a disk or a network that does not answer.")));
 	(void) waitpid(keeper, &status, 0);
 }
 
@@ -570,6 +585,7 @@ program_end(void)
 	close_pipes();
 	n_programs = 0;
 	MemoryContextDelete(memory);
+	memory = NULL;
 	RESUME_INTERRUPTS();
 }
 

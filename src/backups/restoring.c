@@ -38,6 +38,7 @@
 /* Who called a function that runs as its owner. */
 typedef struct Caller
 {
+	const FmgrInfo *function;
 	Oid			user;
 	int			security;
 	struct Caller *before;
@@ -79,25 +80,29 @@ on_function_wanted(Oid function)
 	return is_distrusted(function) || (previous_needs_hook && previous_needs_hook(function));
 }
 
+/* One of SECURITY DEFINER is its owner by now. */
 static void
-enter_function(Oid function)
+enter_function(const FmgrInfo *function)
 {
-	Caller	   *caller = MemoryContextAlloc(TopMemoryContext, sizeof(Caller));
+	Caller	   *caller;
 
+	if (!is_distrusted(function->fn_oid) || !superuser())
+		return;
+	caller = MemoryContextAlloc(TopMemoryContext, sizeof(Caller));
+	caller->function = function;
 	GetUserIdAndSecContext(&caller->user, &caller->security);
 	caller->before = callers;
 	callers = caller;
-	if (superuser())
-		SetUserIdAndSecContext(owner_of_function(function), caller->security | SECURITY_RESTRICTED_OPERATION);
+	SetUserIdAndSecContext(owner_of_function(function->fn_oid), caller->security | SECURITY_RESTRICTED_OPERATION);
 }
 
+/* Also after an error: no catalog is to be read. */
 static void
-leave_function(void)
+leave_function(const FmgrInfo *function)
 {
 	Caller	   *caller = callers;
 
-	/* The setting changed in between. */
-	if (caller == NULL)
+	if (caller == NULL || caller->function != function)
 		return;
 	callers = caller->before;
 	SetUserIdAndSecContext(caller->user, caller->security);
@@ -109,12 +114,10 @@ on_function(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 {
 	if (previous_function_hook)
 		previous_function_hook(event, function, private);
-	if (!is_distrusted(function->fn_oid))
-		return;
 	if (event == FHET_START)
-		enter_function(function->fn_oid);
+		enter_function(function);
 	else
-		leave_function();
+		leave_function(function);
 }
 
 static void
@@ -139,7 +142,8 @@ owner_of(const RangeVar *name)
 	Relation	relation = table_openrv(name, AccessShareLock);
 	Oid			owner = relation->rd_rel->relowner;
 
-	table_close(relation, AccessShareLock);
+	/* Locked until the end, so that the name stays its. */
+	table_close(relation, NoLock);
 	return owner;
 }
 

@@ -7,7 +7,7 @@
 #define BACKUPS_RESTORING_H
 
 /* For the environment of pg_restore; a session of psql sets it itself. */
-#define RESTORING_OPTIONS "PGOPTIONS=-c pattyly.restoring=on"
+#define RESTORING_OPTIONS "PGOPTIONS=-c pattyly.restoring=on -c lc_messages=C"
 
 extern void restoring_init(void);
 

@@ -14,6 +14,7 @@
 #include "backups/client.h"
 #include "backups/restoring.h"
 #include "backups/scratch.h"
+#include "backups/stream.h"
 #include "core/compat.h"
 #include "core/ownspi.h"
 #include "miscadmin.h"
@@ -146,7 +147,10 @@ restore_section(const Scratch *scratch, const char *path, const char *section, c
 	client_stage(&stage, "pg_restore", "--exit-on-error", "--no-password", "--no-subscriptions", psprintf("--dbname=%s", scratch->name),
 				 psprintf("--section=%s", section), path, list ? "--use-list=/dev/stdin" : NULL, NULL);
 	if (list)
+	{
 		program_pipe(fds);
+		stream_unblock(fds[1]);
+	}
 	program = program_start(&stage, fds[0], -1);
 	if (list)
 		client_send(fds[1], list);
@@ -188,6 +192,7 @@ void
 scratch_drop(Scratch *scratch, const char *const *environment)
 {
 	MemoryContext memory = CurrentMemoryContext;
+	uint32		held = InterruptHoldoffCount;
 
 	if (!scratch->created)
 		return;
@@ -202,6 +207,8 @@ scratch_drop(Scratch *scratch, const char *const *environment)
 	{
 		MemoryContextSwitchTo(memory);
 		FlushErrorState();
+		/* An error lets go of all interrupts, and the caller will let go of his. */
+		InterruptHoldoffCount = held;
 		ereport(WARNING,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("database \"%s\" could not be dropped", scratch->name),

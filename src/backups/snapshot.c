@@ -17,9 +17,10 @@ snapshot_begin(DumpSnapshot *snapshot)
 	*snapshot = (DumpSnapshot) {.in = -1, .out = -1};
 	initStringInfo(&snapshot->buffer);
 	snapshot->session = client_psql(NULL, &snapshot->in, &snapshot->out);
-	client_send(snapshot->in,
-				"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
-				"SELECT pg_catalog.pg_export_snapshot();\n");
+	client_send(snapshot->in, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n");
+	/* What is dropped or emptied before it is counted would be missing, although it is in the dump. */
+	client_send(snapshot->in, client_lock_tables);
+	client_send(snapshot->in, "SELECT pg_catalog.pg_export_snapshot();\n");
 	snapshot->name = client_line(snapshot->out, &snapshot->buffer);
 	if (snapshot->name == NULL)
 	{

@@ -141,7 +141,7 @@ BEGIN
     IF verdict IS NULL AND b.manifest IS NOT NULL THEN
         differences := pattyly.manifest_differences(b.manifest, found);
         IF b.annotations ? 'partial' THEN
-            differences := (SELECT coalesce(jsonb_agg(d), '[]') FROM jsonb_array_elements(differences) AS d WHERE d -> 'found' <> 'null');
+            differences := (SELECT coalesce(jsonb_agg(d), '[]') FROM jsonb_array_elements(differences) AS d WHERE d -> 'found' NOT IN ('null', '0'));
         END IF;
         IF differences <> '[]' THEN
             verdict := format('%s tables differ from the manifest, the first is %s: %s rows, not %s', jsonb_array_length(differences),

@@ -73,9 +73,10 @@ procedure_commit(void)
 void
 procedure_enter_transaction(void)
 {
-	ResourceOwnerRelease(outside, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
-	ResourceOwnerRelease(outside, RESOURCE_RELEASE_LOCKS, false, false);
-	ResourceOwnerRelease(outside, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+	/* At the top: it has no parent that could take over locks, and holds none. */
+	ResourceOwnerRelease(outside, RESOURCE_RELEASE_BEFORE_LOCKS, false, true);
+	ResourceOwnerRelease(outside, RESOURCE_RELEASE_LOCKS, false, true);
+	ResourceOwnerRelease(outside, RESOURCE_RELEASE_AFTER_LOCKS, false, true);
 	CurrentResourceOwner = NULL;
 	ResourceOwnerDelete(outside);
 	outside = NULL;

@@ -117,6 +117,13 @@ subtest 'what cannot be removed stays in the catalogue' => sub {
 	is(sql(q{SELECT annotations FROM pattyly.backups WHERE label = 'd3'}), '{}', 'with its complaint');
 
 	begin();
+	add('d1', 1);
+	add('d2', 2, 's3://x/d2');
+	($status, undef, $err) = expire(stages(q{[["sh", "-c", "printf ''\\\\377 password=geheim'' >&2; exit 1", "sh", "%o"]]}));
+	like($err, qr/WARNING:.*d2 .*could not be removed/, 'a program whose complaint is no text of this encoding');
+	is(sql(q{SELECT annotations ->> 'removal_error' LIKE '%? password=******' FROM pattyly.backups WHERE label = 'd2'}), 't', 'is quoted as text, without its secret');
+
+	begin();
 	add("d$_", $_) for 1 .. 3;
 	rename $dir, "$dir.away" or die;
 	($status, undef, $err) = expire();
@@ -188,17 +195,18 @@ subtest 'no file goes that is not the backup\'s own' => sub {
 	sql('CREATE ROLE script; GRANT USAGE ON SCHEMA pattyly TO script;
 		GRANT EXECUTE ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint), pattyly.finish_backup(bigint, bigint, text, text, jsonb) TO script');
 	append_to_file("$dir/precious", 'secret');
-	for my $case ([ 'p1', "$dir/precious" ], [ 'p2', '/etc/passwd' ], [ 'p3', '--all' ], [ 'p4', 's3://bucket/p4' ])
+	for my $case ([ 'p1', "$dir/precious" ], [ 'p2', '/etc/passwd' ], [ 'p3', '--all' ], [ 'p4', 's3://bucket/p4' ], [ 'p5', substr("$dir/precious", 1) ],
+		[ 'p6', ":local:$dir/precious" ], [ 'p7', "file://$dir/precious" ], [ 'p8', "disk://$dir/precious" ], [ 'p9', 's3://bucket/../other/p9' ])
 	{
 		at($node, later('-2 days'), qq{SET ROLE script; SELECT pattyly.finish_backup(pattyly.begin_backup('$case->[0]', location => '$case->[1]'), 6)});
 	}
 	sql(q{UPDATE pattyly.backups SET state = 'done'});
 	add('d1', 1);
 	my ($status, undef, $err) = expire($remote);
-	is(scalar(() = $err =~ /WARNING:\s+42501: backup p[123] .*could not be removed: a role that is no superuser said that it is at/g), 3, 'paths that a script gave are not taken');
+	is(scalar(() = $err =~ /WARNING:\s+42501: backup p[1-9] .*could not be removed: a role that is no superuser said that it is at/g), 8, 'paths that a script gave are not taken');
 	is(files(), 'd1.dump precious', 'the file is there');
 	like(removed(), qr/\A\S+ postgres p4 p4\.dump \d+ s3:\/\/bucket\/p4\n\z/, 'an address is');
-	is(sql(q{SELECT string_agg(label, ' ' ORDER BY label) FROM pattyly.backups WHERE state = 'done'}), 'd1 p1 p2 p3', 'the rows stay');
+	is(sql(q{SELECT string_agg(label, ' ' ORDER BY label) FROM pattyly.backups WHERE state = 'done'}), 'd1 p1 p2 p3 p5 p6 p7 p8 p9', 'the rows stay');
 
 	begin();
 	add('d1', 1);

@@ -84,6 +84,16 @@ subtest 'it takes too long, or somebody stops it' => sub {
 	failed(qr/canceled/, 'statement_timeout');
 	like(hanging('stubborn', 'a stage that ignores SIGTERM', sub { sql($node, "SELECT pg_cancel_backend($_[0])") },
 		stages([ 'sh', '-c', q{trap '' TERM; echo x; sleep 1000; sleep 1000} ])), qr/ERROR:  57014/, 'is canceled');
+	for my $leaves ([ 'timeout', '60', 'sh', '-c', 'echo x; sleep 61' ], [ 'setsid', 'sh', '-c', q{trap '' TERM; echo x; sleep 61; sleep 61} ])
+	{
+		my ($job, $pid) = waits_in($node, "leaves-$leaves->[0]", stages($leaves));
+		ok(wait_until('it sleeps', sub { grep { $_->[4] =~ /^sleep 61/ } processes() }), "$leaves->[0], which leaves the group of the programs");
+		my $began = time;
+		sql($node, "SELECT pg_cancel_backend($pid)");
+		like(finish_background($job), qr/ERROR:  57014/, 'is canceled');
+		cmp_ok(time - $began, '<', 15, 'at once');
+		ok(wait_until('nothing sleeps', sub { !grep { $_->[4] =~ /^sleep 61/ && $_->[3] ne 'Z' } processes() }, 2), 'no process is left');
+	}
 	works('stopped');
 	sql($node, "ALTER SYSTEM SET pattyly.backup_stages = '[[\"sh\", \"-c\", \"echo x; sleep 1000 | cat\"]]'");
 	$node->reload;

@@ -101,6 +101,15 @@ subtest 'the manifest is of the snapshot, while others write' => sub {
 	like(attempt_verify('busy'), qr/was restored, and its rows were counted/, 'verify_backup() finds the same');
 };
 
+subtest 'what is counted is locked before the dump begins' => sub {
+	sql($node, 'CREATE TABLE aaa AS SELECT generate_series(1, 2000000) AS a; CREATE TABLE zzz AS SELECT 1 AS a');
+	my $file = $node->basedir . '/locked';
+	my $look = q{psql -XAtc "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'zzz'::regclass AND mode = 'AccessShareLock'"};
+	like(backup($node, 'locked', stages([ 'sh', '-c', "$look >$file; exec pg_dump -Fc --snapshot=%s" ])), qr/is done/, 'a backup');
+	is(slurp_file($file), "t\n", 'so that nobody drops or empties it before it is counted');
+	sql($node, 'DROP TABLE aaa, zzz');
+};
+
 sub attempt_verify { my ($label) = @_; return (attempt($node, "SELECT id AS b FROM pattyly.backups WHERE label = '$label' \\gset\nCALL pattyly.verify_backup(:b)"))[2] }
 
 subtest 'nothing is held meanwhile' => sub {
@@ -119,7 +128,7 @@ subtest 'what programs get' => sub {
 	my $to = sub { my ($name, $script) = @_; my $file = $node->basedir . "/$name"; backup($node, $name, stages([ 'sh', '-c', "($script) >$file 2>&1; echo x" ])); return eval { slurp_file($file) } // '(no file)' };
 	my $environment = $to->('env', 'env');
 	unlike($environment, qr/secret/, 'no secret of the server');
-	my %known = map { $_ => 1 } qw(PATH HOME USER LOGNAME LANG LC_ALL TZ TMPDIR PGHOST PGPORT PGUSER PGDATABASE PGAPPNAME PGCONNECT_TIMEOUT PATTYLY_BACKUP_ID PWD SHLVL OLDPWD _);
+	my %known = map { $_ => 1 } qw(PATH HOME USER LOGNAME LANG LC_MESSAGES TZ TMPDIR PGHOST PGPORT PGUSER PGDATABASE PGAPPNAME PGCONNECT_TIMEOUT PATTYLY_BACKUP_ID PWD SHLVL OLDPWD _);
 	is(join(' ', grep { !$known{$_} } map { /^(\w+)=/ ? $1 : () } split /\n/, $environment), '', 'nothing else of its environment');
 	like($environment, qr/^PGDATABASE=postgres$/m, 'the database');
 	my @open = sort split /\s+/, $to->('fd', 'exec 9>&-; ls -l /proc/self/fd | sed -n "s/.* \([0-9]*\) -> .*/\1/p"');

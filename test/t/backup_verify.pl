@@ -187,6 +187,14 @@ subtest 'nobody else gets in' => sub {
 		is(last_backup($node, 'state'), 'done', 'the backup is as good as before');
 		no_scratch($how);
 	}
+	my $job = in_background($node, "CALL pattyly.verify_backup($id);\nSET statement_timeout = '1s';\nSELECT pg_sleep(10);\n");
+	stops('a database that cannot be dropped');
+	my $kept = sql($node, q{SELECT datname FROM pg_database WHERE datname LIKE 'pattyly_verify%'});
+	sql($node, "ALTER DATABASE $kept IS_TEMPLATE true");
+	my $said = finish_background($job);
+	like($said, qr/WARNING:.*database "$kept" could not be dropped.*was restored/s, 'is a warning');
+	like($said, qr/ERROR:  57014: canceling statement due to statement timeout/, 'and the session can be canceled as before');
+	sql($node, "ALTER DATABASE $kept IS_TEMPLATE false; DROP DATABASE $kept");
 	sql($node, 'CREATE DATABASE pattyly_verify_other');
 	my $oid = sql($node, q{SELECT oid FROM pg_database WHERE datname = 'postgres'});
 	sql($node, "ALTER DATABASE pattyly_verify_other RENAME TO pattyly_verify_${oid}_$id");
@@ -261,6 +269,11 @@ subtest 'a dump gets no more rights' => sub {
 		CREATE TABLE target (a int PRIMARY KEY); INSERT INTO target VALUES (1); CREATE TABLE source (a en REFERENCES target); INSERT INTO source VALUES ('x');
 	}, 'hers');
 	is($status, 0, 'all that she has') or diag $err;
+	# What a function with another owner's rights returns to is not that other owner.
+	sql($node, $_, 'hers') for 'CREATE ROLE bob',
+		q{CREATE FUNCTION m.bobs(a int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$BEGIN RETURN a; END$$}, 'ALTER FUNCTION m.bobs(int) OWNER TO bob',
+		q{SET ROLE mallory; CREATE FUNCTION m.who() RETURNS name LANGUAGE plpgsql AS $$BEGIN RETURN current_user; END$$;
+			CREATE TABLE m.definer (a int CHECK (m.bobs(a) > 0 AND m.who() <> 'bob')); INSERT INTO m.definer VALUES (1), (2)};
 	like(error_of($node, undef, 'SET ROLE mallory; CREATE EVENT TRIGGER hers ON ddl_command_end EXECUTE FUNCTION m.t()', 'hers'), qr/ERROR:  42501/, 'event triggers are not hers to make');
 	# When this way of catching her works, it catches a superuser who calls it himself.
 	sql($node, q{SELECT m.grab('caller')}, 'hers');
