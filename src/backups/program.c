@@ -12,13 +12,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
+#include "backups/child.h"
 #include "backups/program.h"
 #include "core/compat.h"
 #include "miscadmin.h"
@@ -27,7 +24,6 @@
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/pg_shmem.h"
 #include "storage/procsignal.h"
 #include "utils/memutils.h"
 
@@ -39,8 +35,6 @@
 /* Of a chain of stages, one pipe each, what they complain to, and what is spoken with sessions. */
 #define PIPE_ENDS_MAX	(4 * PROGRAMS_MAX)
 #define PATH			"PATH=/usr/local/bin:/usr/bin:/bin"
-
-extern char **environ;
 
 static Program *programs[PROGRAMS_MAX];
 static int	n_programs;
@@ -125,105 +119,6 @@ set_nonblocking(int fd)
 		elog(ERROR, "fcntl failed: %m");
 }
 
-/* ---- in the new processes: nothing that is not safe between fork and exec ---- */
-
-static void
-forget_signals(void)
-{
-	sigset_t	none;
-
-	for (int signal_number = 1; signal_number < NSIG; signal_number++)
-		(void) signal(signal_number, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void
-close_descriptors(int but)
-{
-	struct rlimit limit;
-	int			most = 65536;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < most)
-		most = (int) limit.rlim_cur;
-	for (int fd = 3; fd < most; fd++)
-		if (fd != but)
-			close(fd);
-}
-
-/* Lives until this backend ends the set, or is gone. */
-pg_noreturn static void
-keep(int fd)
-{
-	char		byte;
-
-	setpgid(0, 0);
-	forget_signals();
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	close_descriptors(fd);
-	/* Who is attached to the server's memory keeps it from starting again. */
-	PGSharedMemoryDetach();
-	while (read(fd, &byte, 1) != 0 && errno == EINTR)
-		;
-	kill(0, SIGKILL);
-	_exit(0);
-}
-
-static void
-complain(const char *name, const char *reason)
-{
-	(void) !write(STDERR_FILENO, "could not run ", 14);
-	(void) !write(STDERR_FILENO, name, strlen(name));
-	(void) !write(STDERR_FILENO, ": ", 2);
-	(void) !write(STDERR_FILENO, reason, strlen(reason));
-	(void) !write(STDERR_FILENO, "\n", 1);
-}
-
-pg_noreturn static void
-become(const Stage *stage, const int fds[3], pid_t parent)
-{
-	setpgid(0, keeper);
-#ifdef __linux__
-	(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127);
-#endif
-	forget_signals();
-	for (int i = 0; i < 3; i++)
-		if (dup2(fds[i], i) < 0)
-			_exit(127);
-	close_descriptors(-1);
-	/* Not the data directory: who leaves files where he is leaves them here. */
-	if (chdir("/") != 0)
-		_exit(127);
-	environ = programs_environment;
-	execv(stage->args[0], stage->args);
-	complain(stage->args[0], errno == ENOENT ? "no such file" : errno == EACCES ? "permission denied" :
-			 errno == E2BIG ? "arguments too long" : "not a program of this system");
-	_exit(127);
-}
-
-/* Signals wait until the child has no handlers of ours any more. */
-static pid_t
-fork_quietly(void)
-{
-	sigset_t	all;
-	sigset_t	before;
-	pid_t		pid;
-	int			error;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
-	error = errno;
-	if (pid != 0)
-		sigprocmask(SIG_SETMASK, &before, NULL);
-	errno = error;
-	return pid;
-}
-
 /* ---- a set ---- */
 
 /*
@@ -253,11 +148,11 @@ start_keeper(void)
 	int			fds[2];
 
 	program_pipe(fds);
-	keeper = fork_quietly();
+	keeper = child_fork();
 	if (keeper == 0)
 	{
 		close(fds[1]);
-		keep(fds[0]);
+		child_keep(fds[0]);
 	}
 	program_close(&fds[0]);
 	keeper_fd = fds[1];
@@ -344,9 +239,9 @@ spawn(Program *program, const Stage *stage, int in, int out, int errors)
 	int			null = -1;
 	const int	fds[3] = {in >= 0 ? in : open_null(&null), out >= 0 ? out : null >= 0 ? null : open_null(&null), errors};
 
-	program->pid = fork_quietly();
+	program->pid = child_fork();
 	if (program->pid == 0)
-		become(stage, fds, parent);
+		child_become(stage, fds, programs_environment, keeper, parent);
 	if (program->pid > 0)
 		(void) setpgid(program->pid, keeper);
 	if (null >= 0)
