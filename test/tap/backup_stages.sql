@@ -131,7 +131,7 @@ INSERT INTO outcomes VALUES ('fails', :'LAST_ERROR_SQLSTATE', :'LAST_ERROR_MESSA
 SET pattyly.backup_stages = '[["echo", "x"], ["ls", "--api-token=x1Y2", "/no/PGPASSWORD=x1Y2"]]';
 CALL pattyly.run_backup('secret');
 INSERT INTO outcomes VALUES ('fails with a secret', :'LAST_ERROR_SQLSTATE', :'LAST_ERROR_MESSAGE');
-SET pattyly.backup_stages = '[["echo", "x"], ["dd", "status=none"]]';
+SET pattyly.backup_stages = '[["echo", "-- PostgreSQL database dump, and PostgreSQL database dump complete"], ["dd", "status=none"]]';
 CALL pattyly.run_backup('works');
 INSERT INTO outcomes VALUES ('works', '00000', '');
 \o
