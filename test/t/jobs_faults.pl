@@ -92,7 +92,9 @@ subtest 'the scheduler dies between making runs and starting them' => sub {
 	ok(wait_until('a run is asked for', sub { eval { $id = sql($node, q{SELECT pattyly.run_job('due')}) } }), 'a run is asked for, somewhere in between');
 	wait_until('the fault point is gone', sub { eval { sql($node, 'ALTER SYSTEM RESET pattyly.fault_point'); $node->reload; 1 } });
 	ok(ended($node, $id, 30), 'it has an end');
-	is(sql($node, q{SELECT count(*) FROM done WHERE job = 'due'}), 1, 'it ran once');
+	# Who asked may not have heard that he was, and asks once more.
+	is(sql($node, q{SELECT count(*) FROM done WHERE job = 'due'}),
+		sql($node, q{SELECT count(*) FROM pattyly.job_runs WHERE job_name = 'due' AND state = 'succeeded'}), 'it ran as often as it was asked for');
 };
 
 $node->stop;
