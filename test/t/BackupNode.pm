@@ -16,7 +16,7 @@ use Time::HiRes qw(usleep);
 our @EXPORT = qw(
   new_backup_server directory_of files_of stages attempt backup last_backup
   in_background finish_background running_session
-  setting keeper_of group_members group_gone program_in waits_in
+  setting keeper_of group_members group_gone processes program_in waits_in
 );
 
 # A scheduler works in the database postgres, and its directory for backups is empty.
