@@ -159,7 +159,7 @@ SELECT alike((SELECT error FROM pattyly.backups WHERE label = 'fails'), E'stage 
 SELECT unalike((SELECT b::text FROM pattyly.backups AS b WHERE label = 'secret'), '%x1Y2%', 'but no secret');
 SELECT alike((SELECT annotations ->> 'stages' FROM pattyly.backups WHERE label = 'secret'), '/%/echo x | /%/ls --api-token=**** /no/PGPASSWORD=****', 'the programs and their arguments are kept');
 SELECT is((SELECT array[bytes::text, checksum, location] FROM pattyly.backups WHERE label = 'works'),
-	ARRAY['2', 'sha256:' || encode(sha256(E'x\n'), 'hex'), 's3://nowhere/works.dump'], 'what passed by was counted and hashed');
+	ARRAY['67', 'sha256:' || encode(sha256(E'-- PostgreSQL database dump, and PostgreSQL database dump complete\n'), 'hex'), 's3://nowhere/works.dump'], 'what passed by was counted and hashed');
 SELECT is((SELECT annotations ->> 'unread' FROM pattyly.backups WHERE label = 'works'), 'there is no program for it', 'and nobody read it');
 
 -- ---- what reads the archive while it passes by ----
