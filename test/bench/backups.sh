@@ -2,6 +2,7 @@
 # createdb, pg_restore, the counts and dropdb. And whether they hold the horizon of the server back.
 #
 #   BACKUPS_SCALE=350    of pgbench: about 15 MB each
+#   BACKUPS_ROUNDS=3
 # shellcheck shell=bash disable=SC2154
 
 backups_make() { # SCALE

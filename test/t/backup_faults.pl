@@ -113,7 +113,7 @@ subtest 'it takes too long, or somebody stops it' => sub {
 
 subtest 'two at once' => sub {
 	my $said = hanging('one', 'one runs', sub {
-		like(backup($node, 'two'), qr/ERROR:  55006: another backup of this database is being made or verified/, 'the other is refused');
+		like(backup($node, 'two'), qr/ERROR:  55006: another backup of this database is being made, verified or removed/, 'the other is refused');
 		like((attempt($node, 'CALL pattyly.verify_backup()'))[2], qr/ERROR:  55006/, 'and so is a verification');
 		is(last_backup($node, 'label'), 'one', 'without a row');
 		like(error_of($node, undef, 'SELECT pattyly.fail_backup((SELECT max(id) FROM pattyly.backups), $$no$$)'), qr/ERROR:  55000: backup \d+ is a run of run_backup/, 'nobody else ends it');
