@@ -187,7 +187,9 @@ CREATE FUNCTION outcome_of(label text, OUT state text, OUT error text, OUT unrea
 	SELECT b.state, left(b.error, 27), b.annotations ->> 'unread' FROM pattyly.backups AS b WHERE b.label = outcome_of.label
 $$;
 SELECT is(outcome_of(label)::text, wanted, 'passes by: ' || label)
-FROM (VALUES ('whole', '(done,,)'), ('tar', '(done,,)'), ('gzip', '(done,,)'), ('cut', '(suspect,"the end of the archive is m",)'),
+FROM (VALUES ('whole', '(done,,)'), ('tar', '(done,,)'), ('gzip', '(done,,)'),
 	('gzip-cut', '(suspect,"the archive cannot be read:",)'), ('reader-killed', '(done,,"pg_restore was ended by signal 9")')) AS t (label, wanted);
+-- Where it is cut, within the list, decides which of both is noticed first.
+SELECT ok(o.state = 'suspect' AND o.error IN ('the end of the archive is m', 'the archive cannot be read:'), 'passes by: cut') FROM outcome_of('cut') AS o;
 
 SELECT * FROM finish();
