@@ -121,14 +121,6 @@ reader_of(ArchiveFormat format, const char *path, Stage *stage)
 	return true;
 }
 
-static void
-wait_for(Program *program)
-{
-	while (!program->ended)
-		program_wait(program->error_fd, false);
-	(void) program_look();
-}
-
 Verdict
 check_file(ArchiveFormat format, const char *path, char **reason)
 {
@@ -139,7 +131,7 @@ check_file(ArchiveFormat format, const char *path, char **reason)
 	if (!reader_of(format, path, &stage))
 		return VERDICT_GOOD;
 	program = program_start(&stage, -1, -1);
-	wait_for(program);
+	program_wait_for(program);
 	return verdict_on(program, reason);
 }
 
@@ -187,6 +179,6 @@ checker_finish(Checker *checker, char **reason)
 	*reason = "what was to read it hangs";
 	if (checker->stream->copy_is_slow)
 		return VERDICT_NONE;
-	wait_for(checker->program);
+	program_wait_for(checker->program);
 	return verdict_on(checker->program, reason);
 }

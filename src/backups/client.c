@@ -100,14 +100,6 @@ client_stage(Stage *stage, const char *program,...)
 }
 
 static void
-wait_for(Program *program)
-{
-	while (!program->ended)
-		program_wait(program->error_fd, false);
-	(void) program_look();
-}
-
-static void
 must_have_succeeded(const Program *program, const char *purpose)
 {
 	if (program_exit_status(program) == 0)
@@ -223,7 +215,7 @@ client_finish(Program *program, int *in, int *out, const char *purpose)
 {
 	program_close(in);
 	program_close(out);
-	wait_for(program);
+	program_wait_for(program);
 	must_have_succeeded(program, purpose);
 }
 
@@ -250,7 +242,7 @@ client_read(const Stage *stage, Program **program)
 	stream_unblock(fds[0]);
 	output = read_all(fds[0]);
 	program_close(&fds[0]);
-	wait_for(*program);
+	program_wait_for(*program);
 	return output;
 }
 

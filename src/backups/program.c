@@ -438,6 +438,14 @@ program_wait(int fd, bool to_write)
 	(void) program_look();
 }
 
+void
+program_wait_for(const Program *program)
+{
+	while (!program->ended)
+		program_wait(program->error_fd, false);
+	(void) program_look();
+}
+
 /* ---- the end ---- */
 
 static void

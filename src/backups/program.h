@@ -54,6 +54,9 @@ extern void program_check(void);
  */
 extern void program_wait(int fd, bool to_write);
 
+/* Until this one has ended, and all that it said is read. */
+extern void program_wait_for(const Program *program);
+
 /* From now on program_wait() gives up after so long. */
 extern void program_set_deadline(int timeout_s);
 

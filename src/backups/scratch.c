@@ -155,8 +155,7 @@ restore_section(const Scratch *scratch, const char *path, const char *section, c
 	if (list)
 		client_send(fds[1], list);
 	program_close(&fds[1]);
-	while (!program->ended)
-		program_wait(program->error_fd, false);
+	program_wait_for(program);
 	return judge(program);
 }
 
