@@ -8,6 +8,7 @@
 #include "backups/catalogue.h"
 #include "backups/restoring.h"
 #include "backups/stages.h"
+#include "backups/tally.h"
 #include "core/compat.h"
 #include "jobs/chores.h"
 #include "utils/guc.h"
@@ -152,5 +153,6 @@ backups_init(void)
 	define_rpo();
 	incarnation_init();
 	restoring_init();
+	tally_init();
 	chores_add(catalogue_close_lost);
 }

@@ -20,24 +20,34 @@
  * What pg_dump dumps the rows of: no foreign tables, no materialized views (made
  * anew, they may have others), no tables of extensions.
  */
-#define OF_TABLES \
-	"FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace\n" \
+#define TABLES \
+	"FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace\n"
+#define WITH_ROWS \
 	"WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'\n" \
 	"  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass\n" \
-	"                  AND d.objid = c.oid AND d.deptype = 'e')\n" \
-	"ORDER BY n.nspname, c.relname \\gexec\n"
+	"                  AND d.objid = c.oid AND d.deptype = 'e')\n"
+#define FOR_EACH "ORDER BY n.nspname, c.relname \\gexec\n"
+
+const char client_lock_tables[] =
+	"SELECT pg_catalog.format('LOCK TABLE ONLY %I.%I IN ACCESS SHARE MODE', n.nspname, c.relname)\n"
+	TABLES WITH_ROWS FOR_EACH;
 
 const char client_count_rows[] =
 	"SELECT pg_catalog.format('SELECT pg_catalog.json_build_object(''t'', %L, ''n'', pg_catalog.count(*)) FROM ONLY %I.%I',\n"
 	"  pg_catalog.format('%I.%I', n.nspname, c.relname), n.nspname, c.relname)\n"
-	OF_TABLES;
+	TABLES WITH_ROWS "  AND c.oid <> ALL (:'known'::pg_catalog.oid[])\n" FOR_EACH;
 
-const char client_lock_tables[] =
-	"SELECT pg_catalog.format('LOCK TABLE ONLY %I.%I IN ACCESS SHARE MODE', n.nspname, c.relname)\n"
-	OF_TABLES;
+const char client_known_rows[] =
+	"SELECT pg_catalog.json_build_object('t', pg_catalog.format('%I.%I', n.nspname, c.relname), 'n', k.n)\n"
+	TABLES
+	"JOIN (SELECT r.id, pg_catalog.max(r.n)\n"
+	"      FROM ROWS FROM (pg_catalog.unnest(:'known'::pg_catalog.oid[]), pg_catalog.unnest(:'rows'::bigint[])) AS r(id, n)\n"
+	"      GROUP BY r.id) AS k(id, n) ON k.id = c.oid\n"
+	WITH_ROWS ";\n";
 
 static const char quiet_session[] =
 	"\\set ON_ERROR_STOP 1\n"
+	"\\set known {}\n"
 	"SET search_path = pg_catalog, pg_temp;\n"
 	"SET client_min_messages = warning;\n"
 	"LOAD 'pattyly';\n"

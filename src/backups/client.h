@@ -46,8 +46,13 @@ extern char *client_read(const Stage *stage, Program **program);
 /* A program of the server with these arguments, ended by NULL. */
 extern void client_stage(Stage *stage, const char *program,...);
 
-/* For psql: how many rows each table has, as lines of JSON {"t": table, "n": rows}. */
+/*
+ * For psql: how many rows each table has, as lines of JSON {"t": table, "n": rows}.
+ * Those in the variable "known" (OIDs, as the text of an array) are not counted;
+ * the other one says what the variable "rows" has for them.
+ */
 extern const char client_count_rows[];
+extern const char client_known_rows[];
 
 /* For psql in a transaction: nobody drops, empties or alters these tables until its end. */
 extern const char client_lock_tables[];

@@ -122,8 +122,17 @@ on_first_bytes(void *argument)
 	Run		   *run = argument;
 
 	if (run->counts)
-		snapshot_let_go(&run->snapshot);
+		snapshot_dump_has_it(&run->snapshot);
 	checker_start(&run->checker, &run->pipeline.stream);
+}
+
+static void
+on_end(void *argument)
+{
+	Run		   *run = argument;
+
+	if (run->counts)
+		snapshot_dump_ends(&run->snapshot);
 }
 
 static void
@@ -169,13 +178,15 @@ start_stages(Run *run)
 
 	stages_of_setting("pattyly.backup_stages", backups_stages, placeholders_of(run), &stages);
 	words_annotate_stages(&run->annotations, &stages);
-	if (is_partial(&stages))
+	run->snapshot.is_partial = is_partial(&stages);
+	if (run->snapshot.is_partial)
 		catalogue_annotate(&run->annotations, "partial", "the stages leave tables out");
 	pipeline_start(&run->pipeline, &stages, run->fd);
 	run->pipeline.stream.on_first = on_first_bytes;
+	run->pipeline.stream.on_end = on_end;
 	run->pipeline.stream.argument = run;
 	if (run->counts)
-		snapshot_count(&run->snapshot);
+		snapshot_dump_begins(&run->snapshot);
 }
 
 static void

@@ -1,7 +1,11 @@
 /*
  * snapshot.h
- *		A session that holds the snapshot of a dump for as long as the dump needs
- *		to take it over, and meanwhile counts the rows of all tables in it.
+ *		A session that holds the snapshot of a dump, and finds out how many rows each
+ *		table has in it.
+ *
+ * The sessions that copy the tables say it (tally.h); what they did not copy is
+ * counted when they are done.  Where they cannot say it, all is counted while
+ * the dump goes on.
  */
 #ifndef BACKUPS_SNAPSHOT_H
 #define BACKUPS_SNAPSHOT_H
@@ -14,19 +18,22 @@ typedef struct DumpSnapshot
 	int			in;
 	int			out;
 	char	   *name;			/* for pg_dump --snapshot */
+	bool		is_partial;		/* the caller says: tables are left out, and not counted either */
+	bool		is_told;		/* who copies says how many rows there were */
 	StringInfoData buffer;
 } DumpSnapshot;
 
 extern void snapshot_begin(DumpSnapshot *snapshot);
 
-/* Begins counting; the session lasts until it has counted and snapshot_let_go() was called. */
-extern void snapshot_count(DumpSnapshot *snapshot);
-extern void snapshot_let_go(DumpSnapshot *snapshot);
+/* The dump has begun; it has taken over the snapshot; it has ended. */
+extern void snapshot_dump_begins(DumpSnapshot *snapshot);
+extern void snapshot_dump_has_it(DumpSnapshot *snapshot);
+extern void snapshot_dump_ends(DumpSnapshot *snapshot);
 
 /* Waits for the counts: a JSON array of {"t", "n"}. */
 extern char *snapshot_counts(DumpSnapshot *snapshot);
 
-/* After an error. */
+/* After an error, and at the end. */
 extern void snapshot_free(DumpSnapshot *snapshot);
 
 #endif							/* BACKUPS_SNAPSHOT_H */

@@ -212,6 +212,8 @@ stream_copy(Stream *stream)
 		fault_point("backup_stream");
 	}
 	announce(stream);
+	if (stream->on_end)
+		stream->on_end(stream->argument);
 	end_hash(stream);
 	pfree(buffer);
 }

@@ -22,6 +22,7 @@ typedef struct Stream
 	bool		copy_is_slow;	/* he took nothing for so long that he was given up */
 	bool		announced;
 	void		(*on_first) (void *argument);	/* called once, when the head is there */
+	void		(*on_end) (void *argument); /* called at the end of what comes in */
 	void	   *argument;
 
 	int64		bytes;

@@ -70,11 +70,13 @@
 #define compat_backend_number() ((uint32) MyBackendId)
 #endif
 
-/* Whose transaction it is. */
+/* Whose transaction it is, and the number of this backend's own one. */
 #if PG_VERSION_NUM >= 170000
 #define compat_backend_of(vxid) ((vxid).procNumber)
+#define compat_local_transaction() (MyProc->vxid.lxid)
 #else
 #define compat_backend_of(vxid) ((vxid).backendId)
+#define compat_local_transaction() (MyProc->lxid)
 #endif
 
 /* JSON: 17 lets the caller place the lexer; 16 made the callbacks answer. */

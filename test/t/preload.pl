@@ -96,6 +96,15 @@ subtest 'a session that loads the library itself' => sub {
 	$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET session_preload_libraries');
 };
 
+subtest 'a backup' => sub {
+	my $directory = $node->basedir . '/backups';
+	mkdir $directory, 0700 or die "mkdir: $!";
+	my $call = "LOAD 'pattyly'; SET pattyly.backup_directory = '$directory'";
+	$node->safe_psql('postgres', 'CREATE TABLE counted AS SELECT generate_series(1, 7)');
+	like($node->safe_psql('postgres', "$call;\nCALL pattyly.run_backup('b');\nSELECT state, manifest FROM pattyly.backups"), qr/^done\|\{"public.counted": 7\}$/,
+		'is made: nobody tells what is copied, and so all is counted');
+};
+
 subtest 'nothing crashed' => sub {
 	unlike(slurp_file($node->logfile), qr/was terminated by signal/, 'no process died');
 	ok(!-e $node->data_dir . '/pg_stat_tmp/pattyly_limits.state', 'no state file was made');

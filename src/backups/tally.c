@@ -1,0 +1,339 @@
+/*
+ * tally.c
+ *		See tally.h.
+ *
+ * A session that did SET TRANSACTION SNAPSHOT remembers the snapshot until the end
+ * of that transaction.  After each COPY of a table it looks whether a backup has
+ * announced this snapshot, and adds the number of rows that went out to the
+ * memory of that backup.
+ *
+ * Locking: one LWLock guards the announcements and the memory of all of them.  It
+ * is held while a segment is attached, and that rarely: once a table of a dump.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "backups/tally.h"
+#include "catalog/namespace.h"
+#include "core/compat.h"
+#include "core/preload.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "nodes/value.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "tcop/utility.h"
+#include "utils/memutils.h"
+#include "utils/rls.h"
+
+#define TRANCHE "pattyly_backups"
+#define TALLY_MAGIC 0x70747479
+/* Tables; 16 bytes each. */
+#define TALLY_MAX 1000000
+/* A snapshot is called XXXXXXXX-XXXXXXXX-N. */
+#define SNAPSHOT_NAME_BYTES 40
+
+/* One for each backend, at its number. */
+typedef struct Announcement
+{
+	char		snapshot[SNAPSHOT_NAME_BYTES];	/* "": none */
+	dsm_handle	memory;
+} Announcement;
+
+typedef struct Announcements
+{
+	int			n;
+	Announcement of[FLEXIBLE_ARRAY_MEMBER];
+} Announcements;
+
+typedef struct TallyLine
+{
+	Oid			table;
+	uint64		rows;
+} TallyLine;
+
+/* In the segment of a backup. */
+typedef struct TallyMemory
+{
+	uint32		magic;
+	int			capacity;
+	int			n;
+	TallyLine	lines[FLEXIBLE_ARRAY_MEMBER];
+} TallyMemory;
+
+static Announcements *announcements;
+static LWLock *tally_lock;
+static shmem_request_hook_type previous_request_hook;
+static shmem_startup_hook_type previous_startup_hook;
+static ProcessUtility_hook_type previous_utility_hook;
+
+/* Of this backend's own backup. */
+static dsm_segment *segment;
+
+/* The snapshot that a transaction of this session took over, and which transaction. */
+static char imported[SNAPSHOT_NAME_BYTES];
+static LocalTransactionId importer = InvalidLocalTransactionId;
+
+/* ---- shared memory ---- */
+
+/* Backends are numbered from 0 or from 1. */
+static int
+number_of_announcements(void)
+{
+	return MaxBackends + 1;
+}
+
+static Size
+announcements_bytes(void)
+{
+	return add_size(offsetof(Announcements, of), mul_size(number_of_announcements(), sizeof(Announcement)));
+}
+
+static void
+request_memory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(announcements_bytes());
+	RequestNamedLWLockTranche(TRANCHE, 1);
+}
+
+static void
+attach_memory(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	announcements = ShmemInitStruct("pattyly dumps", announcements_bytes(), &found);
+	if (!found)
+	{
+		memset(announcements, 0, announcements_bytes());
+		announcements->n = number_of_announcements();
+	}
+	tally_lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* ---- the backup ---- */
+
+static void
+announce(const char *snapshot, dsm_handle memory)
+{
+	Announcement *mine = &announcements->of[compat_backend_number()];
+
+	LWLockAcquire(tally_lock, LW_EXCLUSIVE);
+	strlcpy(mine->snapshot, snapshot, SNAPSHOT_NAME_BYTES);
+	mine->memory = memory;
+	LWLockRelease(tally_lock);
+}
+
+/* Also on the way out of this process. */
+static void
+on_detach(dsm_segment *detached, Datum argument)
+{
+	announce("", DSM_HANDLE_INVALID);
+	segment = NULL;
+}
+
+static dsm_segment *
+make_segment(int capacity)
+{
+	Size		bytes = add_size(offsetof(TallyMemory, lines), mul_size(capacity, sizeof(TallyLine)));
+	dsm_segment *made = dsm_create(bytes, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+	TallyMemory *memory;
+
+	if (made == NULL)
+		return NULL;
+	dsm_pin_mapping(made);
+	memory = dsm_segment_address(made);
+	memory->magic = TALLY_MAGIC;
+	memory->capacity = capacity;
+	memory->n = 0;
+	return made;
+}
+
+/* A backup can do without; memory that cannot be had is no reason to have none. */
+static dsm_segment *
+try_to_make_segment(int capacity)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	dsm_segment *volatile made = NULL;
+
+	PG_TRY();
+	{
+		made = make_segment(capacity);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(memory);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return made;
+}
+
+bool
+tally_begin(const char *snapshot, int64 tables)
+{
+	if (announcements == NULL || strlen(snapshot) >= SNAPSHOT_NAME_BYTES)
+		return false;
+	segment = try_to_make_segment((int) Min(tables, TALLY_MAX));
+	if (segment == NULL)
+		return false;
+	on_dsm_detach(segment, on_detach, (Datum) 0);
+	announce(snapshot, dsm_segment_handle(segment));
+	return true;
+}
+
+Tally
+tally_read(void)
+{
+	TallyMemory *memory = dsm_segment_address(segment);
+	StringInfoData tables;
+	StringInfoData rows;
+	int			n;
+
+	initStringInfo(&tables);
+	initStringInfo(&rows);
+	LWLockAcquire(tally_lock, LW_SHARED);
+	n = memory->n;
+	LWLockRelease(tally_lock);
+	/* Lines are only ever added. */
+	for (int i = 0; i < n; i++)
+	{
+		appendStringInfo(&tables, "%c%u", i > 0 ? ',' : '{', memory->lines[i].table);
+		appendStringInfo(&rows, "%c" UINT64_FORMAT, i > 0 ? ',' : '{', memory->lines[i].rows);
+	}
+	appendStringInfoString(&tables, n > 0 ? "}" : "{}");
+	appendStringInfoString(&rows, n > 0 ? "}" : "{}");
+	return (Tally) {tables.data, rows.data, n};
+}
+
+void
+tally_end(void)
+{
+	if (segment != NULL)
+		dsm_detach(segment);
+}
+
+/* ---- the sessions that copy ---- */
+
+static dsm_handle
+memory_for(const char *snapshot)
+{
+	for (int i = 0; i < announcements->n; i++)
+		if (strcmp(announcements->of[i].snapshot, snapshot) == 0)
+			return announcements->of[i].memory;
+	return DSM_HANDLE_INVALID;
+}
+
+/* What finds no place is counted later, as is what nobody copies. */
+static void
+add_line(TallyMemory *memory, Oid table, uint64 rows)
+{
+	if (memory->magic != TALLY_MAGIC || memory->n >= memory->capacity)
+		return;
+	memory->lines[memory->n] = (TallyLine) {table, rows};
+	memory->n++;
+}
+
+static void
+say(Oid table, uint64 rows)
+{
+	dsm_handle	handle;
+	dsm_segment *of_backup;
+
+	LWLockAcquire(tally_lock, LW_EXCLUSIVE);
+	handle = memory_for(imported);
+	of_backup = handle != DSM_HANDLE_INVALID ? dsm_attach(handle) : NULL;
+	if (of_backup != NULL)
+	{
+		add_line(dsm_segment_address(of_backup), table, rows);
+		dsm_detach(of_backup);
+	}
+	LWLockRelease(tally_lock);
+}
+
+static bool
+has_imported(void)
+{
+	return importer != InvalidLocalTransactionId && importer == compat_local_transaction() && IsTransactionState();
+}
+
+/* Policies hide rows, and what this transaction wrote is in no dump. */
+static bool
+sees_what_the_dump_sees(Oid table)
+{
+	return !TransactionIdIsValid(GetTopTransactionIdIfAny()) &&
+		check_enable_rls(table, InvalidOid, true) != RLS_ENABLED;
+}
+
+static void
+after_copy(const CopyStmt *copy, const QueryCompletion *completion)
+{
+	Oid			table;
+
+	if (!has_imported() || completion == NULL || completion->commandTag != CMDTAG_COPY)
+		return;
+	/* COPY has locked it. */
+	table = RangeVarGetRelid(copy->relation, NoLock, true);
+	if (OidIsValid(table) && sees_what_the_dump_sees(table))
+		say(table, completion->nprocessed);
+}
+
+static void
+after_set_snapshot(const VariableSetStmt *set)
+{
+	strlcpy(imported, strVal(&linitial_node(A_Const, set->args)->val), SNAPSHOT_NAME_BYTES);
+	importer = compat_local_transaction();
+}
+
+static bool
+sets_snapshot(const Node *statement)
+{
+	const VariableSetStmt *set = (const VariableSetStmt *) statement;
+
+	return IsA(statement, VariableSetStmt) && set->kind == VAR_SET_MULTI && strcmp(set->name, "TRANSACTION SNAPSHOT") == 0;
+}
+
+static bool
+copies_table_out(const Node *statement)
+{
+	return IsA(statement, CopyStmt) && !((const CopyStmt *) statement)->is_from &&
+		((const CopyStmt *) statement)->relation != NULL;
+}
+
+static void
+on_utility(PlannedStmt *pstmt, const char *text, bool read_only_tree, ProcessUtilityContext context,
+		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest,
+		   QueryCompletion *completion)
+{
+	ProcessUtility_hook_type next = previous_utility_hook ? previous_utility_hook : standard_ProcessUtility;
+	const Node *statement = pstmt->utilityStmt;
+	/* Others than these may be gone when they have run, as after a ROLLBACK. */
+	bool		takes_over = sets_snapshot(statement);
+	bool		copies = copies_table_out(statement);
+
+	next(pstmt, text, read_only_tree, context, params, environment, dest, completion);
+	if (takes_over)
+		after_set_snapshot((const VariableSetStmt *) statement);
+	else if (copies)
+		after_copy((const CopyStmt *) statement, completion);
+}
+
+void
+tally_init(void)
+{
+	if (!preload_done())
+		return;
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = attach_memory;
+	previous_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = on_utility;
+}
