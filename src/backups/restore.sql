@@ -32,6 +32,16 @@ REVOKE ALL ON FUNCTION pattyly.restorable_backups() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.restorable_backups() IS
 'The backups that are done, not of a time to come, and whose parents are done as well. Writes nothing.';
 
+-- A dump has the data of its snapshot, which is taken when it begins; what is copied file by file is good from its end on.
+CREATE FUNCTION pattyly.backup_data_at(b pattyly.backups) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE b.kind WHEN 'dump' THEN b.started_at ELSE b.finished_at END;
+END;
+REVOKE ALL ON FUNCTION pattyly.backup_data_at(pattyly.backups) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.backup_data_at(pattyly.backups) IS
+'As of when a restore of it has the data: the start of a dump, the end of anything else. Writes nothing.';
+
 -- Of this database, or of this cluster as a whole. What does not say whose it is was put into this catalogue by somebody who knew.
 CREATE FUNCTION pattyly.is_backup_ours(b pattyly.backups) RETURNS boolean
     LANGUAGE sql STABLE
@@ -68,16 +78,16 @@ BEGIN
         RAISE EXCEPTION 'target of backup_for must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the time to go back to, such as ''2026-11-25 03:00+00''.';
     END IF;
-    SELECT * INTO chosen FROM pattyly.restorable_here() AS b WHERE b.finished_at <= target
-    ORDER BY b.finished_at DESC, b.id DESC LIMIT 1;
+    SELECT * INTO chosen FROM pattyly.restorable_here() AS b WHERE pattyly.backup_data_at(b) <= target
+    ORDER BY pattyly.backup_data_at(b) DESC, b.id DESC LIMIT 1;
     IF chosen.id IS NULL THEN
-        SELECT * INTO oldest FROM pattyly.restorable_here() AS b ORDER BY b.finished_at, b.id LIMIT 1;
+        SELECT * INTO oldest FROM pattyly.restorable_here() AS b ORDER BY pattyly.backup_data_at(b), b.id LIMIT 1;
         RAISE EXCEPTION 'there is no good backup from before %', target
             USING ERRCODE = 'undefined_object',
                   HINT = CASE WHEN oldest.id IS NULL
                               THEN 'There is none at all: CALL pattyly.run_backup(), or bring in those of another tool with import_backups().'
-                              ELSE format('The oldest is %s (id %s): it was complete at %s, and nothing from before can be restored.',
-                                          oldest.label, oldest.id, oldest.finished_at) END;
+                              ELSE format('The oldest is %s (id %s): it has the data of %s, and nothing from before can be restored.',
+                                          oldest.label, oldest.id, pattyly.backup_data_at(oldest)) END;
     END IF;
     IF chosen.kind = 'dump' AND target > chosen.started_at THEN
         RAISE NOTICE 'backup % (id %) is a dump: it has the database as it was at %', chosen.label, chosen.id, chosen.started_at
@@ -88,7 +98,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.backup_for(timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.backup_for(timestamptz) IS
-'The newest good backup of this database, or of this cluster, that was complete at a time: its id, for restore_plan(). A NOTICE when it is a dump, which has nothing from after it began. Errors: 22004 NULL, 42704 none that old (the hint names the oldest). Writes nothing.';
+'The good backup of this database, or of this cluster, that has the newest data from before a time: its id, for restore_plan(). A dump has the data of its start, also when it ended after that time; anything else that of its end. A NOTICE when it is a dump, which has nothing from after it began. Errors: 22004 NULL, 42704 none that old (the hint names the oldest). Writes nothing.';
 
 ---- what the plan is made of -------------------------------------------------------------------------------------------
 
@@ -484,6 +494,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.restorable_backups(),
     pattyly.restorable_here(),
     pattyly.is_backup_ours(pattyly.backups),
+    pattyly.backup_data_at(pattyly.backups),
     pattyly.setting_if_readable(text),
     pattyly.plan_connection(),
     pattyly.plan_database(text),
