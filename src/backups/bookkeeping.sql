@@ -86,10 +86,21 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.close_lost_backups() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.close_lost_backups() IS
-'Marks as failed what is running but cannot be any more; not what was imported, its tool knows. Returns how many. Writes pattyly.backups.';
+'Marks as failed what is running but cannot be any more, as suspect what had just been written; not what was imported, its tool knows. Returns how many. Writes pattyly.backups.';
+
+-- Whose word it is. Others could name any size, time or location.
+CREATE FUNCTION pattyly.is_backup_vouched(b pattyly.backups) RETURNS boolean
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT b.session IS NOT NULL
+        OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) b.begun_by AND r.rolsuper);
+END;
+REVOKE ALL ON FUNCTION pattyly.is_backup_vouched(pattyly.backups) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.is_backup_vouched(pattyly.backups) IS
+'Whether run_backup() made it, or a superuser noted it. Writes nothing.';
 
 -- The backup that a new one is measured against: the last good one of the same kind. What a script says of its own is no
--- measure for run_backup(): whoever may note backups could have each of those called suspect.
+-- measure for run_backup(), nor for a superuser: whoever may note backups could have each of those called suspect.
 CREATE FUNCTION pattyly.last_good_backup(of pattyly.backups) RETURNS pattyly.backups
     LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -99,12 +110,13 @@ BEGIN ATOMIC
       AND b.database IS NOT DISTINCT FROM (of).database
       AND (b.session IS NULL) OPERATOR(pg_catalog.=) ((of).session IS NULL)
       AND b.finished_at OPERATOR(pg_catalog.<=) pattyly.clock_now()
+      AND pattyly.is_backup_vouched(b) OPERATOR(pg_catalog.=) pattyly.is_backup_vouched(of)
     ORDER BY b.finished_at DESC, b.id DESC
     LIMIT 1;
 END;
 REVOKE ALL ON FUNCTION pattyly.last_good_backup(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.last_good_backup(pattyly.backups) IS
-'The newest good backup of the same database, kind and tool before this one, made by run_backup() as well or by a script as well. Writes nothing.';
+'The newest good backup of the same database, kind and tool before this one, made by run_backup() as well or by a script as well, and vouched for as well or not. Writes nothing.';
 
 CREATE FUNCTION pattyly.doubt_of_size(of pattyly.backups, bytes bigint) RETURNS text
     LANGUAGE plpgsql STABLE

@@ -164,7 +164,7 @@ read_removal(Removal *removal, const RetentionPlan *plan, int i)
 	own_spi_begin(&own);
 	own_arg_bigint(&args, removal->id);
 	own_spi_run("SELECT b.location, coalesce(b.database, current_database()),"
-				"  (b.session IS NOT NULL OR coalesce((SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = b.begun_by), false))::int::bigint,"
+				"  pattyly.is_backup_vouched(b)::int::bigint,"
 				"  (SELECT min(o.id) FROM pattyly.backups AS o"
 				"   WHERE o.id <> b.id AND o.location = b.location AND o.state IN ('running', 'done', 'suspect'))"
 				" FROM pattyly.backups AS b WHERE b.id = $1", &args);

@@ -1,13 +1,12 @@
 -- What verify_backup() reads and writes (verify.c), and the procedure itself.
 
--- Restoring a dump runs what is in it as a superuser, expiring it deletes a file: only where a superuser, or the server
--- itself, said where it is; and never in a copy of the database, whose catalogue came from elsewhere.
+-- Restoring a dump runs what is in it as a superuser: only where a superuser, or the server itself, said where it is; and
+-- never in a copy of the database, whose catalogue came from elsewhere.
 CREATE FUNCTION pattyly.is_backup_trusted(b pattyly.backups) RETURNS boolean
     LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT b.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c)
-       AND (b.session IS NOT NULL
-            OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) b.begun_by AND r.rolsuper));
+       AND pattyly.is_backup_vouched(b);
 END;
 REVOKE ALL ON FUNCTION pattyly.is_backup_trusted(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.is_backup_trusted(pattyly.backups) IS
