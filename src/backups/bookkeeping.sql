@@ -59,6 +59,19 @@ REVOKE ALL ON FUNCTION pattyly.is_backup_alive(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.is_backup_alive(pattyly.backups) IS
 'Whether a backup that is running can still be: the server is the same, its process is there, an outside one is younger than pattyly.backup_timeout; of an imported one only its age counts. Writes nothing.';
 
+-- A run_backup() notes the checksum when all is written, right before its file gets its name.
+CREATE FUNCTION pattyly.was_backup_written(b pattyly.backups) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN b.session IS NOT NULL AND b.checksum IS NOT NULL AND pattyly.is_backup_ours(b);
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.was_backup_written(pattyly.backups) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.was_backup_written(pattyly.backups) IS
+'Whether a run of this database that did not come to its end had written all of its backup. Writes nothing.';
+
 CREATE FUNCTION pattyly.close_lost_backups() RETURNS integer
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -73,10 +86,14 @@ BEGIN
     END IF;
     -- What a run of another server or database left there is not ours to remove: this may be a copy, and that still on.
     UPDATE pattyly.backups AS b
-    SET state = 'failed', finished_at = greatest(pattyly.clock_now(), b.started_at),
+    SET state = CASE WHEN pattyly.was_backup_written(b) THEN 'suspect' ELSE 'failed' END,
+        finished_at = greatest(pattyly.clock_now(), b.started_at),
         annotations = b.annotations || CASE WHEN b.session IS NOT NULL AND pattyly.is_backup_ours(b) THEN '{"leftover": true}'
                                             ELSE '{}'::jsonb END,
-        error = CASE WHEN b.server_started_at IS DISTINCT FROM pattyly.server_incarnation()
+        error = CASE WHEN pattyly.was_backup_written(b)
+                     THEN format('%sthe server or its process went away when it had just been written: CALL pattyly.verify_backup(%s) decides',
+                                 b.error || '; ', b.id)
+                     WHEN b.server_started_at IS DISTINCT FROM pattyly.server_incarnation()
                      THEN 'the server was restarted, or is another one, since it began'
                      WHEN b.session IS NOT NULL THEN 'its process ended without a word'
                      ELSE format('nobody finished it within %s', current_setting('pattyly.backup_timeout')) END
