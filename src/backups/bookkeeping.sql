@@ -261,6 +261,9 @@ BEGIN
     IF bytes IS NULL OR bytes < 0 THEN
         RAISE EXCEPTION 'bytes of a backup must be 0 or more, not %', coalesce(bytes::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the size of what was written, such as stat -c %s says it.';
+    ELSIF length(checksum) > 200 THEN
+        RAISE EXCEPTION 'checksum of a backup must have at most 200 characters, not %', length(checksum)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass what identifies it, such as sha256: and what sha256sum prints first.';
     ELSIF jsonb_typeof(annotations) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'annotations of a backup must be a JSON object'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as ''{"host": "db1"}''.';
@@ -322,7 +325,7 @@ CREATE FUNCTION pattyly.finish_backup(id bigint, bytes bigint, checksum text DEF
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_finish_backup';
 REVOKE ALL ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) IS
-'Notes that a backup is complete. bytes: its size; checksum: such as sha256:...; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
+'Notes that a backup is complete. bytes: its size; checksum: such as sha256:..., at most 200 characters; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size, checksum or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.fail_backup(id bigint, error text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_fail_backup';

@@ -156,21 +156,35 @@ REVOKE ALL ON FUNCTION pattyly.plan_database(text) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.plan_database(text) IS 'The name of a database that does not exist yet. Writes nothing.';
 
 -- As this database is: a dump in custom format does not bring encoding and locale along unless it makes the database itself.
-CREATE FUNCTION pattyly.plan_createdb(name text) RETURNS text
+-- Each is an option of CREATE DATABASE and, with dashes, of createdb; what a version does not know no database of it has.
+CREATE FUNCTION pattyly.new_database_options() RETURNS TABLE (place integer, name text, value text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     d jsonb := (SELECT to_jsonb(d) FROM pg_database AS d WHERE d.datname = current_database());
-    locale text := coalesce(d ->> 'daticulocale', d ->> 'datlocale');
+    provider text := CASE d ->> 'datlocprovider' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END;
 BEGIN
-    RETURN format('createdb %s --template=template0 --encoding=%s --lc-collate=%s --lc-ctype=%s%s %s', pattyly.plan_connection(),
-                  pg_encoding_to_char((d ->> 'encoding')::integer), pattyly.shell_quote(d ->> 'datcollate'),
-                  pattyly.shell_quote(d ->> 'datctype'),
-                  CASE d ->> 'datlocprovider'
-                      WHEN 'i' THEN ' --locale-provider=icu --icu-locale=' || pattyly.shell_quote(locale)
-                      WHEN 'b' THEN ' --locale-provider=builtin --builtin-locale=' || pattyly.shell_quote(locale)
-                      ELSE '' END, name);
+    RETURN QUERY SELECT v.place, v.name, v.value
+    FROM (VALUES (1, 'template', 'template0'), (2, 'encoding', pg_encoding_to_char((d ->> 'encoding')::integer)::text),
+                 (3, 'lc_collate', d ->> 'datcollate'), (4, 'lc_ctype', d ->> 'datctype'), (5, 'locale_provider', provider),
+                 (6, provider || '_locale', CASE WHEN provider <> 'libc' THEN coalesce(d ->> 'datlocale', d ->> 'daticulocale') END),
+                 (7, 'icu_rules', d ->> 'daticurules')) AS v (place, name, value)
+    WHERE v.value IS NOT NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.new_database_options() FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.new_database_options() IS
+'What an empty database needs to be like this one: options of CREATE DATABASE, in their order. Writes nothing.';
+
+CREATE FUNCTION pattyly.plan_createdb(name text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('createdb %s %s %s', pattyly.plan_connection(),
+                  (SELECT string_agg(format('--%s=%s', replace(o.name, '_', '-'), pattyly.shell_quote(o.value)), ' ' ORDER BY o.place)
+                   FROM pattyly.new_database_options() AS o), name);
 END
 $$;
 REVOKE ALL ON FUNCTION pattyly.plan_createdb(text) FROM PUBLIC;
@@ -498,6 +512,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.setting_if_readable(text),
     pattyly.plan_connection(),
     pattyly.plan_database(text),
+    pattyly.new_database_options(),
     pattyly.plan_createdb(text),
     pattyly.plan_placeholders(pattyly.backups, text),
     pattyly.plan_pipeline(pattyly.backups, jsonb),
