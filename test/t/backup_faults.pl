@@ -84,6 +84,12 @@ subtest 'it takes too long, or somebody stops it' => sub {
 	failed(qr/canceled/, 'statement_timeout');
 	like(hanging('stubborn', 'a stage that ignores SIGTERM', sub { sql($node, "SELECT pg_cancel_backend($_[0])") },
 		stages([ 'sh', '-c', q{trap '' TERM; echo x; sleep 1000; sleep 1000} ])), qr/ERROR:  57014/, 'is canceled');
+	my ($lonely, undef, $group_of_lonely) = waits_in($node, 'lonely', "SET client_connection_check_interval = '200ms';$hangs");
+	$lonely->{run}->signal('KILL');
+	finish_background($lonely);
+	ok(group_gone($group_of_lonely, 10), 'the client is gone: no process is left');
+	is(wait_for($node, q{SELECT count(*) FROM pattyly.backups WHERE label = 'lonely' AND state <> 'running'}, 1), 1, 'its row has an end');
+	failed(qr/^the connection to the client was lost/, 'client_connection_check_interval');
 	for my $leaves ([ 'timeout', '60', 'sh', '-c', 'echo x; sleep 61' ], [ 'setsid', 'sh', '-c', q{trap '' TERM; echo x; sleep 61; sleep 61} ])
 	{
 		my ($job, $pid) = waits_in($node, "leaves-$leaves->[0]", stages($leaves));
