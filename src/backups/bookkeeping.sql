@@ -59,6 +59,19 @@ REVOKE ALL ON FUNCTION pattyly.is_backup_alive(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.is_backup_alive(pattyly.backups) IS
 'Whether a backup that is running can still be: the server is the same, its process is there, an outside one is younger than pattyly.backup_timeout; of an imported one only its age counts. Writes nothing.';
 
+-- A run_backup() notes the checksum when all is written, right before its file gets its name.
+CREATE FUNCTION pattyly.was_backup_written(b pattyly.backups) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN b.session IS NOT NULL AND b.checksum IS NOT NULL AND pattyly.is_backup_ours(b);
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.was_backup_written(pattyly.backups) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.was_backup_written(pattyly.backups) IS
+'Whether a run of this database that did not come to its end had written all of its backup. Writes nothing.';
+
 CREATE FUNCTION pattyly.close_lost_backups() RETURNS integer
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -73,10 +86,14 @@ BEGIN
     END IF;
     -- What a run of another server or database left there is not ours to remove: this may be a copy, and that still on.
     UPDATE pattyly.backups AS b
-    SET state = 'failed', finished_at = greatest(pattyly.clock_now(), b.started_at),
+    SET state = CASE WHEN pattyly.was_backup_written(b) THEN 'suspect' ELSE 'failed' END,
+        finished_at = greatest(pattyly.clock_now(), b.started_at),
         annotations = b.annotations || CASE WHEN b.session IS NOT NULL AND pattyly.is_backup_ours(b) THEN '{"leftover": true}'
                                             ELSE '{}'::jsonb END,
-        error = CASE WHEN b.server_started_at IS DISTINCT FROM pattyly.server_incarnation()
+        error = CASE WHEN pattyly.was_backup_written(b)
+                     THEN format('%sthe server or its process went away when it had just been written: CALL pattyly.verify_backup(%s) decides',
+                                 b.error || '; ', b.id)
+                     WHEN b.server_started_at IS DISTINCT FROM pattyly.server_incarnation()
                      THEN 'the server was restarted, or is another one, since it began'
                      WHEN b.session IS NOT NULL THEN 'its process ended without a word'
                      ELSE format('nobody finished it within %s', current_setting('pattyly.backup_timeout')) END
@@ -86,10 +103,21 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.close_lost_backups() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.close_lost_backups() IS
-'Marks as failed what is running but cannot be any more; not what was imported, its tool knows. Returns how many. Writes pattyly.backups.';
+'Marks as failed what is running but cannot be any more, as suspect what had just been written; not what was imported, its tool knows. Returns how many. Writes pattyly.backups.';
+
+-- Whose word it is. Others could name any size, time or location.
+CREATE FUNCTION pattyly.is_backup_vouched(b pattyly.backups) RETURNS boolean
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT b.session IS NOT NULL
+        OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) b.begun_by AND r.rolsuper);
+END;
+REVOKE ALL ON FUNCTION pattyly.is_backup_vouched(pattyly.backups) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.is_backup_vouched(pattyly.backups) IS
+'Whether run_backup() made it, or a superuser noted it. Writes nothing.';
 
 -- The backup that a new one is measured against: the last good one of the same kind. What a script says of its own is no
--- measure for run_backup(): whoever may note backups could have each of those called suspect.
+-- measure for run_backup(), nor for a superuser: whoever may note backups could have each of those called suspect.
 CREATE FUNCTION pattyly.last_good_backup(of pattyly.backups) RETURNS pattyly.backups
     LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -99,12 +127,13 @@ BEGIN ATOMIC
       AND b.database IS NOT DISTINCT FROM (of).database
       AND (b.session IS NULL) OPERATOR(pg_catalog.=) ((of).session IS NULL)
       AND b.finished_at OPERATOR(pg_catalog.<=) pattyly.clock_now()
+      AND pattyly.is_backup_vouched(b) OPERATOR(pg_catalog.=) pattyly.is_backup_vouched(of)
     ORDER BY b.finished_at DESC, b.id DESC
     LIMIT 1;
 END;
 REVOKE ALL ON FUNCTION pattyly.last_good_backup(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.last_good_backup(pattyly.backups) IS
-'The newest good backup of the same database, kind and tool before this one, made by run_backup() as well or by a script as well. Writes nothing.';
+'The newest good backup of the same database, kind and tool before this one, made by run_backup() as well or by a script as well, and vouched for as well or not. Writes nothing.';
 
 CREATE FUNCTION pattyly.doubt_of_size(of pattyly.backups, bytes bigint) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -232,6 +261,9 @@ BEGIN
     IF bytes IS NULL OR bytes < 0 THEN
         RAISE EXCEPTION 'bytes of a backup must be 0 or more, not %', coalesce(bytes::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass the size of what was written, such as stat -c %s says it.';
+    ELSIF length(checksum) > 200 THEN
+        RAISE EXCEPTION 'checksum of a backup must have at most 200 characters, not %', length(checksum)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass what identifies it, such as sha256: and what sha256sum prints first.';
     ELSIF jsonb_typeof(annotations) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'annotations of a backup must be a JSON object'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as ''{"host": "db1"}''.';
@@ -293,7 +325,7 @@ CREATE FUNCTION pattyly.finish_backup(id bigint, bytes bigint, checksum text DEF
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_finish_backup';
 REVOKE ALL ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) IS
-'Notes that a backup is complete. bytes: its size; checksum: such as sha256:...; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
+'Notes that a backup is complete. bytes: its size; checksum: such as sha256:..., at most 200 characters; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size, checksum or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.fail_backup(id bigint, error text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_fail_backup';

@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "backups/backups.h"
 #include "backups/catalogue.h"
@@ -23,6 +24,13 @@
 /* 0 stands for making backups as such, or removing them; a row for itself.  When a transaction aborts, all are gone. */
 static LOCKTAG held[2];
 static int	n_held;
+
+static void
+forget_locks(XactEvent event, void *argument)
+{
+	if (event == XACT_EVENT_ABORT)
+		n_held = 0;
+}
 
 static Oid
 backups_table(void)
@@ -45,7 +53,11 @@ lock(uint32 object)
 void
 catalogue_lock_runs(void)
 {
-	n_held = 0;
+	static bool registered;
+
+	if (!registered)
+		RegisterXactCallback(forget_locks, NULL);
+	registered = true;
 	if (!lock(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
@@ -178,22 +190,22 @@ catalogue_sweep(void)
 }
 
 void
-catalogue_close(int64 id, const BackupEnd *end)
+catalogue_note(int64 id, const BackupEnd *known)
 {
 	OwnSpi		own;
 	OwnArgs		args = {0};
 
 	own_spi_begin(&own);
 	own_arg_bigint(&args, id);
-	own_arg_text(&args, end->state);
-	own_arg_text(&args, end->error);
-	own_arg_bigint(&args, end->bytes);
-	own_arg_text(&args, end->checksum);
-	own_arg_text(&args, end->location);
-	own_arg_text(&args, end->counts);
-	own_arg_bigint(&args, end->exit_status);
-	own_arg_text(&args, end->annotations);
-	own_spi_run("SELECT pattyly.close_run($1, $2, $3, $4, $5, $6, $7::jsonb, $8::integer, $9::jsonb)", &args);
+	own_arg_text(&args, known->state);
+	own_arg_text(&args, known->error);
+	own_arg_bigint(&args, known->bytes);
+	own_arg_text(&args, known->checksum);
+	own_arg_text(&args, known->location);
+	own_arg_text(&args, known->counts);
+	own_arg_bigint(&args, known->exit_status);
+	own_arg_text(&args, known->annotations);
+	own_spi_run("SELECT pattyly.note_run($1, $2, $3, $4, $5, $6, $7::jsonb, $8::integer, $9::jsonb)", &args);
 	own_spi_end(&own);
 }
 

@@ -10,7 +10,7 @@
 
 typedef struct BackupEnd
 {
-	const char *state;			/* done, suspect or failed */
+	const char *state;			/* done, suspect or failed; running: not yet its end */
 	const char *error;
 	int64		bytes;			/* -1: unknown */
 	const char *checksum;
@@ -43,7 +43,8 @@ extern void catalogue_stop_removals(void);
 extern int64 catalogue_open(const char *label, const char *tool, char **new_label);
 extern void catalogue_set_location(int64 id, const char *location);
 
-extern void catalogue_close(int64 id, const BackupEnd *end);
+/* What is known of it; unless it is still running, its row ends with that. */
+extern void catalogue_note(int64 id, const BackupEnd *known);
 
 /* Why it is suspect for its size, or NULL. */
 extern char *catalogue_doubt(int64 id, int64 bytes);

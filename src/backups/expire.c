@@ -15,7 +15,7 @@
 #include "backups/catalogue.h"
 #include "backups/client.h"
 #include "backups/directory.h"
-#include "backups/program.h"
+#include "backups/pipeline.h"
 #include "backups/retentionplan.h"
 #include "backups/words.h"
 #include "commands/dbcommands.h"
@@ -54,7 +54,6 @@ typedef struct Removal
 	bool		trusted;		/* run_backup() or a superuser said where it is */
 	int64		shared_with;	/* another backup at the same location; 0: none */
 	const char *const *environment; /* made while catalogs can be read */
-	int			in;				/* of the next program: what the last one writes */
 	RemovalEnd	end;
 	ErrorData  *error;
 } Removal;
@@ -164,7 +163,7 @@ read_removal(Removal *removal, const RetentionPlan *plan, int i)
 	own_spi_begin(&own);
 	own_arg_bigint(&args, removal->id);
 	own_spi_run("SELECT b.location, coalesce(b.database, current_database()),"
-				"  (b.session IS NOT NULL OR coalesce((SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = b.begun_by), false))::int::bigint,"
+				"  pattyly.is_backup_vouched(b)::int::bigint,"
 				"  (SELECT min(o.id) FROM pattyly.backups AS o"
 				"   WHERE o.id <> b.id AND o.location = b.location AND o.state IN ('running', 'done', 'suspect'))"
 				" FROM pattyly.backups AS b WHERE b.id = $1", &args);
@@ -242,21 +241,12 @@ placeholders_of(const Removal *removal)
 }
 
 static void
-start_stages(Removal *removal)
+start_stages(const Removal *removal)
 {
 	Stages		stages;
 
 	stages_of_setting("pattyly.backup_remove_stages", backups_remove_stages, placeholders_of(removal), &stages);
-	for (int i = 0; i < stages.n; i++)
-	{
-		int			fds[2] = {-1, -1};
-		int			in = removal->in;
-
-		if (i < stages.n - 1)
-			program_pipe(fds);
-		removal->in = fds[0];
-		(void) program_start(&stages.stages[i], in, fds[1]);
-	}
+	(void) program_start(&stages.stages[stages.n - 1], pipeline_chain(&stages, stages.n - 1), -1);
 }
 
 static void
@@ -325,10 +315,7 @@ try_to_remove(Removal *removal, MemoryContext memory)
 		removal->end = REMOVAL_FAILED;
 	}
 	PG_END_TRY();
-	HOLD_INTERRUPTS();
 	program_end();
-	program_close(&removal->in);
-	RESUME_INTERRUPTS();
 }
 
 /* ---- after ---- */
@@ -413,7 +400,7 @@ static bool
 expire_next(Expiry *expiry)
 {
 	MemoryContext memory = AllocSetContextCreate(expiry->memory, "expiry of one", ALLOCSET_DEFAULT_SIZES);
-	Removal		removal = {.in = -1};
+	Removal		removal = {0};
 	RetentionPlan *plan;
 	int			i;
 

@@ -15,13 +15,12 @@ pipeline_init(Pipeline *pipeline)
 	*pipeline = (Pipeline) {.stream = {.in = -1, .out = -1, .copy = -1}};
 }
 
-/* The programs from one to before another; *out is what the last of them writes. */
-static void
-start_chain(const Stages *stages, int from, int to, int *out)
+int
+pipeline_chain(const Stages *stages, int n)
 {
 	int			in = -1;
 
-	for (int i = from; i < to; i++)
+	for (int i = 0; i < n; i++)
 	{
 		int			fds[2];
 
@@ -29,7 +28,7 @@ start_chain(const Stages *stages, int from, int to, int *out)
 		(void) program_start(&stages->stages[i], in, fds[1]);
 		in = fds[0];
 	}
-	*out = in;
+	return in;
 }
 
 static void
@@ -56,7 +55,7 @@ pipeline_start(Pipeline *pipeline, const Stages *stages, int file)
 				 errhint("With pattyly.backup_location set, pattyly.backup_stages needs one that writes the backup to its output, and a last one that stores its input.")));
 	pipeline->first = program_count();
 	pipeline->n = stages->n;
-	start_chain(stages, 0, sources, &pipeline->stream.in);
+	pipeline->stream.in = pipeline_chain(stages, sources);
 	stream_unblock(pipeline->stream.in);
 	pipeline->stream.out = file;
 	if (file < 0)

@@ -25,6 +25,9 @@ extern void pipeline_init(Pipeline *pipeline);
  */
 extern void pipeline_start(Pipeline *pipeline, const Stages *stages, int file);
 
+/* Starts the first n stages, no more, each of which reads what the one before writes; what the last one writes, -1 of none. */
+extern int	pipeline_chain(const Stages *stages, int n);
+
 /* Until all of it is done; an error (38000) when a program failed, or nothing came. */
 extern void pipeline_finish(Pipeline *pipeline);
 

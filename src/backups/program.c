@@ -394,6 +394,21 @@ check_keeper(void)
 			 errhint("The system may be short of memory: look into its log, and run it again.")));
 }
 
+/* The server looks after client_connection_check_interval; what it finds ends the process as soon as it may. */
+static void
+check_client(void)
+{
+	if (CheckClientConnectionPending && !pq_check_connection())
+		ClientConnectionLost = true;
+	if (!ClientConnectionLost)
+		return;
+	InterruptPending = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("the connection to the client was lost"),
+			 errhint("Run it again, best as a job: SELECT pattyly.schedule_job(...).")));
+}
+
 /*
  * What ends the process or the statement is an ordinary error here, and is left
  * pending: first it has to be written down what became of the backup.
@@ -419,6 +434,7 @@ program_check(void)
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 errmsg("canceled, by a user or by a timeout of the statement or the job"),
 				 errhint("Run it again.")));
+	check_client();
 	CHECK_FOR_INTERRUPTS();
 }
 

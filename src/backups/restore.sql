@@ -32,6 +32,16 @@ REVOKE ALL ON FUNCTION pattyly.restorable_backups() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.restorable_backups() IS
 'The backups that are done, not of a time to come, and whose parents are done as well. Writes nothing.';
 
+-- A dump has the data of its snapshot, which is taken when it begins; what is copied file by file is good from its end on.
+CREATE FUNCTION pattyly.backup_data_at(b pattyly.backups) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE b.kind WHEN 'dump' THEN b.started_at ELSE b.finished_at END;
+END;
+REVOKE ALL ON FUNCTION pattyly.backup_data_at(pattyly.backups) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.backup_data_at(pattyly.backups) IS
+'As of when a restore of it has the data: the start of a dump, the end of anything else. Writes nothing.';
+
 -- Of this database, or of this cluster as a whole. What does not say whose it is was put into this catalogue by somebody who knew.
 CREATE FUNCTION pattyly.is_backup_ours(b pattyly.backups) RETURNS boolean
     LANGUAGE sql STABLE
@@ -68,16 +78,16 @@ BEGIN
         RAISE EXCEPTION 'target of backup_for must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the time to go back to, such as ''2026-11-25 03:00+00''.';
     END IF;
-    SELECT * INTO chosen FROM pattyly.restorable_here() AS b WHERE b.finished_at <= target
-    ORDER BY b.finished_at DESC, b.id DESC LIMIT 1;
+    SELECT * INTO chosen FROM pattyly.restorable_here() AS b WHERE pattyly.backup_data_at(b) <= target
+    ORDER BY pattyly.backup_data_at(b) DESC, b.id DESC LIMIT 1;
     IF chosen.id IS NULL THEN
-        SELECT * INTO oldest FROM pattyly.restorable_here() AS b ORDER BY b.finished_at, b.id LIMIT 1;
+        SELECT * INTO oldest FROM pattyly.restorable_here() AS b ORDER BY pattyly.backup_data_at(b), b.id LIMIT 1;
         RAISE EXCEPTION 'there is no good backup from before %', target
             USING ERRCODE = 'undefined_object',
                   HINT = CASE WHEN oldest.id IS NULL
                               THEN 'There is none at all: CALL pattyly.run_backup(), or bring in those of another tool with import_backups().'
-                              ELSE format('The oldest is %s (id %s): it was complete at %s, and nothing from before can be restored.',
-                                          oldest.label, oldest.id, oldest.finished_at) END;
+                              ELSE format('The oldest is %s (id %s): it has the data of %s, and nothing from before can be restored.',
+                                          oldest.label, oldest.id, pattyly.backup_data_at(oldest)) END;
     END IF;
     IF chosen.kind = 'dump' AND target > chosen.started_at THEN
         RAISE NOTICE 'backup % (id %) is a dump: it has the database as it was at %', chosen.label, chosen.id, chosen.started_at
@@ -88,7 +98,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.backup_for(timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.backup_for(timestamptz) IS
-'The newest good backup of this database, or of this cluster, that was complete at a time: its id, for restore_plan(). A NOTICE when it is a dump, which has nothing from after it began. Errors: 22004 NULL, 42704 none that old (the hint names the oldest). Writes nothing.';
+'The good backup of this database, or of this cluster, that has the newest data from before a time: its id, for restore_plan(). A dump has the data of its start, also when it ended after that time; anything else that of its end. A NOTICE when it is a dump, which has nothing from after it began. Errors: 22004 NULL, 42704 none that old (the hint names the oldest). Writes nothing.';
 
 ---- what the plan is made of -------------------------------------------------------------------------------------------
 
@@ -146,21 +156,35 @@ REVOKE ALL ON FUNCTION pattyly.plan_database(text) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.plan_database(text) IS 'The name of a database that does not exist yet. Writes nothing.';
 
 -- As this database is: a dump in custom format does not bring encoding and locale along unless it makes the database itself.
-CREATE FUNCTION pattyly.plan_createdb(name text) RETURNS text
+-- Each is an option of CREATE DATABASE and, with dashes, of createdb; what a version does not know no database of it has.
+CREATE FUNCTION pattyly.new_database_options() RETURNS TABLE (place integer, name text, value text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     d jsonb := (SELECT to_jsonb(d) FROM pg_database AS d WHERE d.datname = current_database());
-    locale text := coalesce(d ->> 'daticulocale', d ->> 'datlocale');
+    provider text := CASE d ->> 'datlocprovider' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END;
 BEGIN
-    RETURN format('createdb %s --template=template0 --encoding=%s --lc-collate=%s --lc-ctype=%s%s %s', pattyly.plan_connection(),
-                  pg_encoding_to_char((d ->> 'encoding')::integer), pattyly.shell_quote(d ->> 'datcollate'),
-                  pattyly.shell_quote(d ->> 'datctype'),
-                  CASE d ->> 'datlocprovider'
-                      WHEN 'i' THEN ' --locale-provider=icu --icu-locale=' || pattyly.shell_quote(locale)
-                      WHEN 'b' THEN ' --locale-provider=builtin --builtin-locale=' || pattyly.shell_quote(locale)
-                      ELSE '' END, name);
+    RETURN QUERY SELECT v.place, v.name, v.value
+    FROM (VALUES (1, 'template', 'template0'), (2, 'encoding', pg_encoding_to_char((d ->> 'encoding')::integer)::text),
+                 (3, 'lc_collate', d ->> 'datcollate'), (4, 'lc_ctype', d ->> 'datctype'), (5, 'locale_provider', provider),
+                 (6, provider || '_locale', CASE WHEN provider <> 'libc' THEN coalesce(d ->> 'datlocale', d ->> 'daticulocale') END),
+                 (7, 'icu_rules', d ->> 'daticurules')) AS v (place, name, value)
+    WHERE v.value IS NOT NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pattyly.new_database_options() FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.new_database_options() IS
+'What an empty database needs to be like this one: options of CREATE DATABASE, in their order. Writes nothing.';
+
+CREATE FUNCTION pattyly.plan_createdb(name text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('createdb %s %s %s', pattyly.plan_connection(),
+                  (SELECT string_agg(format('--%s=%s', replace(o.name, '_', '-'), pattyly.shell_quote(o.value)), ' ' ORDER BY o.place)
+                   FROM pattyly.new_database_options() AS o), name);
 END
 $$;
 REVOKE ALL ON FUNCTION pattyly.plan_createdb(text) FROM PUBLIC;
@@ -484,9 +508,11 @@ GRANT EXECUTE ON FUNCTION
     pattyly.restorable_backups(),
     pattyly.restorable_here(),
     pattyly.is_backup_ours(pattyly.backups),
+    pattyly.backup_data_at(pattyly.backups),
     pattyly.setting_if_readable(text),
     pattyly.plan_connection(),
     pattyly.plan_database(text),
+    pattyly.new_database_options(),
     pattyly.plan_createdb(text),
     pattyly.plan_placeholders(pattyly.backups, text),
     pattyly.plan_pipeline(pattyly.backups, jsonb),

@@ -212,25 +212,45 @@ has_rules(const RetentionPolicy *policy)
 	return false;
 }
 
+static bool
+trusts(const Plan *plan, int i)
+{
+	return retention_trusts(plan->backups[i].group);
+}
+
 static void
-keep_exceptions(Plan *plan, bool all)
+keep_exceptions(Plan *plan, bool trusted)
 {
 	for (int k = 0; k < plan->n; k++)
 	{
 		int			i = plan->order[k];
 		const RetentionBackup *b = &plan->backups[i];
 
+		if (trusts(plan, i) != trusted)
+			continue;
 		if (b->held)
 			keep(plan, i, RETENTION_HELD, 0);
 		if (b->foreign)
 			keep(plan, i, RETENTION_FOREIGN, 0);
 		if (b->at_us > plan->now_us)
 			keep(plan, i, RETENTION_FUTURE, 0);
-		if (b->needed)
-			keep(plan, i, RETENTION_NEEDED, 0);
-		if (all)
-			keep(plan, i, RETENTION_NO_POLICY, 0);
 	}
+}
+
+/* Whoever says that one is being made: what it needs counts for nothing. */
+static void
+keep_needed(Plan *plan)
+{
+	for (int k = 0; k < plan->n; k++)
+		if (plan->backups[plan->order[k]].needed)
+			keep(plan, plan->order[k], RETENTION_NEEDED, 0);
+}
+
+static void
+keep_all(Plan *plan)
+{
+	for (int k = 0; k < plan->n; k++)
+		keep(plan, plan->order[k], RETENTION_NO_POLICY, 0);
 }
 
 /* The newest of each of the last "most" periods that have one; of keep_last, each is a period of its own. */
@@ -269,10 +289,12 @@ keep_young(Plan *plan)
 {
 	for (int k = 0; k < plan->n && !is_too_old(plan, plan->order[k]); k++)
 	{
-		if (counts(plan, plan->order[k]))
+		int			i = plan->order[k];
+
+		if (counts(plan, i))
 			keep_by_policy(plan, k, RETENTION_YOUNG, 0);
-		else
-			keep(plan, plan->order[k], RETENTION_YOUNG, 0);
+		else if (plan->backups[i].group == plan->group)
+			keep(plan, i, RETENTION_YOUNG, 0);
 	}
 }
 
@@ -347,8 +369,9 @@ begin_group(Plan *plan, int group)
 }
 
 static void
-plan_group(Plan *plan, bool rules)
+plan_group(Plan *plan, int group, bool rules)
 {
+	begin_group(plan, group);
 	if (rules)
 		apply_rules(plan);
 	else
@@ -356,6 +379,20 @@ plan_group(Plan *plan, bool rules)
 	keep_verified(plan);
 	keep_enough(plan);
 	keep_suspects(plan);
+}
+
+/* Those that are trusted first: by then nothing that others noted has kept, and so counted, any of them. */
+static void
+plan_groups(Plan *plan, bool rules)
+{
+	keep_exceptions(plan, true);
+	for (int kind = 0; kind < RETENTION_KINDS; kind++)
+		plan_group(plan, retention_group(kind, true), rules);
+	keep_exceptions(plan, false);
+	for (int kind = 0; kind < RETENTION_KINDS; kind++)
+		plan_group(plan, retention_group(kind, false), rules);
+	keep_needed(plan);
+	give_up_rest(plan);
 }
 
 /* Whether time is a rule, and from when on. */
@@ -381,13 +418,13 @@ retention_plan(const RetentionBackup *backups, int n, const RetentionPolicy *pol
 	sort(backups, order, n);
 	for (int i = 0; i < n; i++)
 		fates[i] = (RetentionFate) {RETENTION_NO_RULE, 0};
-	keep_exceptions(&plan, !rules && !age);
-	if (!rules && !age)
-		return;
-	for (int group = 0; group < RETENTION_GROUPS; group++)
+	if (rules || age)
+		plan_groups(&plan, rules);
+	else
 	{
-		begin_group(&plan, group);
-		plan_group(&plan, rules);
+		keep_exceptions(&plan, true);
+		keep_exceptions(&plan, false);
+		keep_needed(&plan);
+		keep_all(&plan);
 	}
-	give_up_rest(&plan);
 }

@@ -14,7 +14,9 @@
 #include <stdint.h>
 
 #define RETENTION_PERIOD_SIZE 32
-#define RETENTION_GROUPS 3
+#define RETENTION_KINDS 3
+/* Of each kind twice: first those that are trusted, then those that are other people's word. */
+#define RETENTION_GROUPS (2 * RETENTION_KINDS)
 
 /* Why; up to RETENTION_PARENT it is kept.  Where several apply, the first is told. */
 typedef enum RetentionReason
@@ -49,7 +51,7 @@ typedef struct RetentionBackup
 	int64_t		at_us;
 	int64_t		verified_us;	/* the last time with success; 0: never */
 	int			parent;			/* the place of the one that it builds on; -1: none */
-	int			group;			/* from 0; the rules count in each for itself */
+	int			group;			/* from 0, by retention_group(); the rules count in each for itself */
 	bool		good;
 	bool		held;
 	bool		foreign;		/* its own tool, or server, removes it: it never counts */
@@ -69,6 +71,24 @@ typedef struct RetentionFate
 	int			number;			/* of a rule: the how many-th, from 1; PARENT: the place of what builds on it */
 } RetentionFate;
 
+static inline int
+retention_group(int kind, bool trusted)
+{
+	return trusted ? kind : kind + RETENTION_KINDS;
+}
+
+static inline int
+retention_kind(int group)
+{
+	return group % RETENTION_KINDS;
+}
+
+static inline bool
+retention_trusts(int group)
+{
+	return group < RETENTION_KINDS;
+}
+
 static inline bool
 retention_keeps(RetentionFate fate)
 {
@@ -78,7 +98,8 @@ retention_keeps(RetentionFate fate)
 /*
  * The fate of each of n backups; "order" becomes their places, the newest first.
  * Without a policy (NULL), or with one that has neither rules nor an age, all are
- * kept.
+ * kept.  Of those that are trusted, as many are kept as if there were no others,
+ * or more: whoever may note backups makes none of them expire.
  */
 extern void retention_plan(const RetentionBackup *backups, int n, const RetentionPolicy *policy,
 						   int64_t now_us, int *order, RetentionFate *fates);

@@ -33,7 +33,7 @@ static const char backups_query[] =
 	"            CASE WHEN date_trunc('day', b.hold_until AT TIME ZONE 'UTC') = b.hold_until AT TIME ZONE 'UTC'"
 	"                 THEN 'YYYY-MM-DD' ELSE 'YYYY-MM-DD HH24:MI:SS UTC' END) END,"
 	"  to_char(b.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC'),"
-	"  CASE b.kind WHEN 'dump' THEN 0 WHEN 'snapshot' THEN 1 ELSE 2 END::bigint"
+	"  CASE b.kind WHEN 'dump' THEN 0 WHEN 'snapshot' THEN 1 ELSE 2 END::bigint, pattyly.is_backup_vouched(b)"
 	" FROM pattyly.backups AS b, pg_control_system() AS c WHERE b.state IN ('done', 'suspect') ORDER BY b.id";
 
 static const char policy_query[] =
@@ -83,7 +83,7 @@ read_backup(RetentionPlan *plan, int64 *parents, int i, MemoryContext memory)
 		.verified_us = time_us(i, 4),
 		.good = is_true(i, 5),
 		.needed = is_true(i, 7),
-		.group = (int) own_bigint(i, 12)
+		.group = retention_group((int) own_bigint(i, 12), is_true(i, 13))
 	};
 	parents[i] = own_bigint(i, 8);
 	plan->details[i] = (PlannedBackup) {
@@ -129,7 +129,8 @@ follow_parent(RetentionPlan *plan, RetentionBackup *b)
 {
 	const RetentionBackup *parent = b->parent >= 0 ? &plan->backups[b->parent] : NULL;
 	bool		good = b->good && parent != NULL && parent->good;
-	int			group = parent != NULL ? parent->group : b->group;
+	int			group = parent == NULL ? b->group :
+		retention_group(retention_kind(parent->group), retention_trusts(b->group));
 	bool		changed = good != b->good || group != b->group;
 
 	b->good = good;
@@ -138,8 +139,8 @@ follow_parent(RetentionPlan *plan, RetentionBackup *b)
 }
 
 /*
- * An incremental one is as good as the one that it builds on, and counts with
- * it; mostly that has the lower id, and one round is enough.
+ * An incremental one is as good as the one that it builds on, and of its kind,
+ * whoever noted which; mostly that has the lower id, and one round is enough.
  */
 static void
 follow_parents(RetentionPlan *plan, const bool *builds)

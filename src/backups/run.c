@@ -228,6 +228,23 @@ check(Run *run)
 		catalogue_annotate(&run->annotations, "unread", words_clean(reason));
 }
 
+static char *
+annotations_of(const Run *run)
+{
+	return run->annotations.len > 0 ? psprintf("%s}", run->annotations.data) : pstrdup("{}");
+}
+
+static void
+note(void *argument)
+{
+	const Run  *run = argument;
+	BackupEnd	known = run->end;
+
+	known.state = "running";
+	known.annotations = annotations_of(run);
+	catalogue_note(run->id, &known);
+}
+
 static void
 make(Run *run)
 {
@@ -245,6 +262,9 @@ make(Run *run)
 	fault_point("backup_written");
 	check(run);
 	words_annotate_complaints(&run->annotations);
+	/* Should the server go away now, this is what is left to say whether the file is good. */
+	procedure_in_transaction(note, run);
+	fault_point("backup_noted");
 	/* Last: what has its name is complete, and the row says so next. */
 	if (run->to_file)
 		directory_finish(run->directory, run->fd, partial_name(run), run->file);
@@ -297,9 +317,8 @@ write_down(Run *run)
 {
 	if (run->end.error == NULL)
 		doubt(run, catalogue_doubt(run->id, run->end.bytes));
-	appendStringInfoString(&run->annotations, run->annotations.len > 0 ? "}" : "{}");
-	run->end.annotations = run->annotations.data;
-	catalogue_close(run->id, &run->end);
+	run->end.annotations = annotations_of(run);
+	catalogue_note(run->id, &run->end);
 }
 
 /* The row is written even by a process that is told to go. */

@@ -43,28 +43,28 @@ REVOKE ALL ON FUNCTION pattyly.open_run(name, text, text, integer) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.open_run(name, text, text, integer) IS
 'A new row for run_backup(), with a label if it has none. Errors: 25006 on a standby, 22023 bad label. Writes pattyly.backups.';
 
-CREATE FUNCTION pattyly.close_run(id bigint, state text, error text, bytes bigint, checksum text, location text, counts jsonb,
-                                  exit_status integer, annotations jsonb) RETURNS void
+CREATE FUNCTION pattyly.note_run(id bigint, state text, error text, bytes bigint, checksum text, location text, counts jsonb,
+                                 exit_status integer, annotations jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     UPDATE pattyly.backups AS t
-    SET state = close_run.state, error = close_run.error,
-        finished_at = greatest(pattyly.clock_now(), t.started_at),
-        stop_lsn = CASE WHEN close_run.state <> 'failed' THEN pg_current_wal_lsn() END,
-        bytes = nullif(close_run.bytes, -1), stored_bytes = CASE WHEN close_run.state <> 'failed' THEN nullif(close_run.bytes, -1) END,
-        checksum = close_run.checksum, location = close_run.location,
-        exit_status = CASE WHEN close_run.state <> 'failed' OR close_run.exit_status <> 0 THEN close_run.exit_status END,
+    SET state = note_run.state, error = note_run.error,
+        finished_at = CASE WHEN note_run.state <> 'running' THEN greatest(pattyly.clock_now(), t.started_at) END,
+        stop_lsn = CASE WHEN note_run.state <> 'failed' THEN pg_current_wal_lsn() END,
+        bytes = nullif(note_run.bytes, -1), stored_bytes = CASE WHEN note_run.state <> 'failed' THEN nullif(note_run.bytes, -1) END,
+        checksum = note_run.checksum, location = note_run.location,
+        exit_status = CASE WHEN note_run.state <> 'failed' OR note_run.exit_status <> 0 THEN note_run.exit_status END,
         manifest = CASE WHEN counts IS NOT NULL
                         THEN (SELECT coalesce(jsonb_object_agg(c.row_ ->> 't', c.row_ -> 'n'), '{}') FROM jsonb_array_elements(counts) AS c(row_)) END,
-        annotations = t.annotations || close_run.annotations
-    WHERE t.id = close_run.id AND t.state = 'running';
+        annotations = t.annotations || note_run.annotations
+    WHERE t.id = note_run.id AND t.state = 'running';
 END
 $$;
-REVOKE ALL ON FUNCTION pattyly.close_run(bigint, text, text, bigint, text, text, jsonb, integer, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION pattyly.close_run(bigint, text, text, bigint, text, text, jsonb, integer, jsonb) IS
-'Ends the row of a run_backup(). Writes pattyly.backups.';
+REVOKE ALL ON FUNCTION pattyly.note_run(bigint, text, text, bigint, text, text, jsonb, integer, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.note_run(bigint, text, text, bigint, text, text, jsonb, integer, jsonb) IS
+'Writes what is known of a run_backup() into its row, and ends it unless the state is still running. Writes pattyly.backups.';
 
 CREATE PROCEDURE pattyly.run_backup(label text DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_run_backup';

@@ -71,11 +71,50 @@ scratch_create(Scratch *scratch, int64 bytes)
 
 /* ---- what to restore ---- */
 
+/*
+ * A line of a list is "number; number number what schema name owner", with "-" for
+ * no schema.  What lies in the schema is left out by pg_restore itself; this is the
+ * rest.
+ */
+static const char *const singleton[] = {
+	"EXTENSION - " SINGLETON " ", "COMMENT - EXTENSION " SINGLETON " ", "SCHEMA - " SINGLETON_SCHEMA " ",
+	"ACL - SCHEMA " SINGLETON_SCHEMA " ", "COMMENT - SCHEMA " SINGLETON_SCHEMA " "
+};
+
+static const char *
+entry_of(const char *line)
+{
+	int			used = 0;
+
+	(void) sscanf(line, "%*d; %*u %*u %n", &used);
+	return line + used;
+}
+
+static bool
+is_singleton(const char *line)
+{
+	return strncmp(entry_of(line), singleton[0], strlen(singleton[0])) == 0;
+}
+
 static bool
 is_of_singleton(const char *line)
 {
-	return strstr(line, " EXTENSION - " SINGLETON) != NULL || strstr(line, " - EXTENSION " SINGLETON) != NULL ||
-		strstr(line, " " SINGLETON_SCHEMA " ") != NULL || strstr(line, " - SCHEMA " SINGLETON_SCHEMA " ") != NULL;
+	for (int i = 0; i < lengthof(singleton); i++)
+		if (strncmp(entry_of(line), singleton[i], strlen(singleton[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool
+has_singleton(const char *list)
+{
+	for (const char *line = list; line != NULL; line = strchr(line, '\n'))
+	{
+		line += *line == '\n';
+		if (is_singleton(line))
+			return true;
+	}
+	return false;
 }
 
 /* ---- restoring ---- */
@@ -108,6 +147,18 @@ judge(const Program *program)
 			 errhint("Mend that, and verify it again.")));
 }
 
+/* Why it cannot be read, or NULL; "without": the schema that is not wanted, or NULL. */
+static char *
+read_entries(const char *path, const char *without, char **entries)
+{
+	Stage		stage;
+	Program    *program;
+
+	client_stage(&stage, "pg_restore", "--list", path, without ? psprintf("--exclude-schema=%s", without) : NULL, NULL);
+	*entries = client_read(&stage, &program);
+	return judge(program);
+}
+
 /*
  * *list: that of the archive without what is left out, for --use-list; NULL: all
  * of it.  Returns why it cannot be read, or NULL.
@@ -115,21 +166,19 @@ judge(const Program *program)
 static char *
 read_list(Scratch *scratch, const char *path, char **list)
 {
-	Stage		stage;
-	Program    *program;
-	char	   *all;
-	char	   *failure;
+	char	   *entries;
+	char	   *failure = read_entries(path, NULL, &entries);
 	StringInfoData kept;
 
-	client_stage(&stage, "pg_restore", "--list", path, NULL);
-	all = client_read(&stage, &program);
-	failure = judge(program);
 	*list = NULL;
-	if (failure || strstr(all, " EXTENSION - " SINGLETON) == NULL)
+	if (failure || !has_singleton(entries))
+		return failure;
+	failure = read_entries(path, SINGLETON_SCHEMA, &entries);
+	if (failure)
 		return failure;
 	scratch->left_out = SINGLETON;
 	initStringInfo(&kept);
-	for (char *line = strtok(all, "\n"); line != NULL; line = strtok(NULL, "\n"))
+	for (char *line = strtok(entries, "\n"); line != NULL; line = strtok(NULL, "\n"))
 		if (!is_of_singleton(line))
 			appendStringInfo(&kept, "%s\n", line);
 	*list = kept.data;

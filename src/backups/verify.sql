@@ -1,13 +1,12 @@
 -- What verify_backup() reads and writes (verify.c), and the procedure itself.
 
--- Restoring a dump runs what is in it as a superuser, expiring it deletes a file: only where a superuser, or the server
--- itself, said where it is; and never in a copy of the database, whose catalogue came from elsewhere.
+-- Restoring a dump runs what is in it as a superuser: only where a superuser, or the server itself, said where it is; and
+-- never in a copy of the database, whose catalogue came from elsewhere.
 CREATE FUNCTION pattyly.is_backup_trusted(b pattyly.backups) RETURNS boolean
     LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT b.system_identifier OPERATOR(pg_catalog.=) (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c)
-       AND (b.session IS NOT NULL
-            OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) b.begun_by AND r.rolsuper));
+       AND pattyly.is_backup_vouched(b);
 END;
 REVOKE ALL ON FUNCTION pattyly.is_backup_trusted(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.is_backup_trusted(pattyly.backups) IS
@@ -72,7 +71,7 @@ CREATE FUNCTION pattyly.scratch_statements(scratch text) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    d jsonb := (SELECT to_jsonb(t) FROM pg_database AS t WHERE t.datname = current_database());
+    prefix constant text := format('pattyly_verify_%s_', (SELECT t.oid FROM pg_database AS t WHERE t.datname = current_database()));
     mark constant text := 'pattyly: scratch of verify_backup()';
 BEGIN
     IF EXISTS (SELECT FROM pg_database AS t WHERE t.datname = scratch
@@ -82,17 +81,11 @@ BEGIN
     END IF;
     RETURN (SELECT coalesce(string_agg(format(E'DROP DATABASE IF EXISTS %I WITH (FORCE);\n', t.datname), ''), '')
             FROM pg_database AS t
-            WHERE starts_with(t.datname, format('pattyly_verify_%s_', (d ->> 'oid')))
-              AND shobj_description(t.oid, 'pg_database') = mark)
-        || format(E'CREATE DATABASE %1$I TEMPLATE template0 ENCODING %2$L LC_COLLATE %3$L LC_CTYPE %4$L%5$s%6$s CONNECTION LIMIT 0;\n'
-                  'COMMENT ON DATABASE %1$I IS %7$L;\n'
+            WHERE starts_with(t.datname, prefix) AND shobj_description(t.oid, 'pg_database') = mark)
+        || format(E'CREATE DATABASE %1$I %2$s CONNECTION LIMIT 0;\n'
+                  'COMMENT ON DATABASE %1$I IS %3$L;\n'
                   'REVOKE ALL ON DATABASE %1$I FROM PUBLIC;\n',
-                  scratch, pg_encoding_to_char((d ->> 'encoding')::integer), d ->> 'datcollate', d ->> 'datctype',
-                  CASE d ->> 'datlocprovider' WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L',
-                                                                  coalesce(d ->> 'datlocale', d ->> 'daticulocale'))
-                                             WHEN 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', d ->> 'datlocale')
-                                             ELSE ' LOCALE_PROVIDER libc' END,
-                  CASE WHEN d ->> 'daticurules' IS NOT NULL THEN format(' ICU_RULES %L', d ->> 'daticurules') ELSE '' END,
+                  scratch, (SELECT string_agg(format('%s %L', upper(o.name), o.value), ' ' ORDER BY o.place) FROM pattyly.new_database_options() AS o),
                   mark);
 END
 $$;

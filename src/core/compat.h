@@ -47,6 +47,9 @@
 #include "varatt.h"
 #endif
 
+/* Its header, libpq/libpq.h, wants those of Kerberos, which need not be installed. */
+extern bool pq_check_connection(void);
+
 /* What a check hook leaves in *extra: malloc'ed up to 15, in a memory context since. */
 #if PG_VERSION_NUM < 160000
 #define guc_malloc(elevel, size) malloc(size)

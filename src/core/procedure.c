@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "core/compat.h"
 #include "core/procedure.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/pquery.h"
 #include "utils/portal.h"
@@ -52,14 +53,20 @@ procedure_must_stand_alone(FunctionCallInfo fcinfo, const char *name)
 /* Between transactions nobody owns what is opened; this one does. */
 static ResourceOwner outside;
 
+static void
+step_outside(void)
+{
+	outside = ResourceOwnerCreate(NULL, "pattyly outside of a transaction");
+	CurrentResourceOwner = outside;
+}
+
 /* As a procedure's own COMMIT does, with time between its two halves. */
 void
 procedure_leave_transaction(void)
 {
 	ForgetPortalSnapshots();
 	CommitTransactionCommand();
-	outside = ResourceOwnerCreate(NULL, "pattyly outside of a transaction");
-	CurrentResourceOwner = outside;
+	step_outside();
 }
 
 void
@@ -81,4 +88,29 @@ procedure_enter_transaction(void)
 	ResourceOwnerDelete(outside);
 	outside = NULL;
 	StartTransactionCommand();
+}
+
+void
+procedure_in_transaction(void (*act) (void *argument), void *argument)
+{
+	MemoryContext memory = CurrentMemoryContext;
+
+	HOLD_INTERRUPTS();
+	PG_TRY();
+	{
+		procedure_enter_transaction();
+		act(argument);
+		procedure_leave_transaction();
+	}
+	PG_CATCH();
+	{
+		/* As SPI_commit() does; the error stays what is being raised. */
+		AbortCurrentTransaction();
+		step_outside();
+		MemoryContextSwitchTo(memory);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(memory);
+	RESUME_INTERRUPTS();
 }

@@ -29,6 +29,13 @@ extern void procedure_must_stand_alone(FunctionCallInfo fcinfo, const char *name
 extern void procedure_leave_transaction(void);
 extern void procedure_enter_transaction(void);
 
+/*
+ * In between: a short transaction, which nothing interrupts.  Whatever goes wrong
+ * in it is raised when there is none again; locks that outlive transactions are
+ * then gone.  The current memory context stays.
+ */
+extern void procedure_in_transaction(void (*act) (void *argument), void *argument);
+
 /* Ends the transaction and begins the next. */
 extern void procedure_commit(void);
 

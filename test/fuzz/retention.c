@@ -82,6 +82,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fprintf(stderr, "broken: %s\n", broken);
 	must(broken == NULL);
 	must_not_depend_on_order(&c, bytes_one(&bytes));
+	must(trusted_fare_no_worse(&c));
 	for (int i = 0; i < c.n; i++)
 		for (RetentionReason rule = RETENTION_DAILY; rule <= RETENTION_YEARLY; rule++)
 			retention_period_name(rule, c.backups[i].at_us, name);

@@ -200,13 +200,15 @@ subtest 'no file goes that is not the backup\'s own' => sub {
 	{
 		at($node, later('-2 days'), qq{SET ROLE script; SELECT pattyly.finish_backup(pattyly.begin_backup('$case->[0]', location => '$case->[1]'), 6)});
 	}
+	# What such roles note has its own last one.
+	at($node, later('-1 day'), q{SET ROLE script; SELECT pattyly.finish_backup(pattyly.begin_backup('p0', location => 's3://bucket/p0'), 6)});
 	sql(q{UPDATE pattyly.backups SET state = 'done'});
 	add('d1', 1);
 	my ($status, undef, $err) = expire($remote);
 	is(scalar(() = $err =~ /WARNING:\s+42501: backup p[1-9] .*could not be removed: a role that is no superuser said that it is at/g), 8, 'paths that a script gave are not taken');
 	is(files(), 'd1.dump precious', 'the file is there');
 	like(removed(), qr/\A\S+ postgres p4 p4\.dump \d+ s3:\/\/bucket\/p4\n\z/, 'an address is');
-	is(sql(q{SELECT string_agg(label, ' ' ORDER BY label) FROM pattyly.backups WHERE state = 'done'}), 'd1 p1 p2 p3 p5 p6 p7 p8 p9', 'the rows stay');
+	is(sql(q{SELECT string_agg(label, ' ' ORDER BY label) FROM pattyly.backups WHERE state = 'done'}), 'd1 p0 p1 p2 p3 p5 p6 p7 p8 p9', 'the rows stay');
 
 	begin();
 	add('d1', 1);

@@ -84,6 +84,12 @@ subtest 'it takes too long, or somebody stops it' => sub {
 	failed(qr/canceled/, 'statement_timeout');
 	like(hanging('stubborn', 'a stage that ignores SIGTERM', sub { sql($node, "SELECT pg_cancel_backend($_[0])") },
 		stages([ 'sh', '-c', q{trap '' TERM; echo x; sleep 1000; sleep 1000} ])), qr/ERROR:  57014/, 'is canceled');
+	my ($lonely, undef, $group_of_lonely) = waits_in($node, 'lonely', "SET client_connection_check_interval = '200ms';$hangs");
+	$lonely->{run}->signal('KILL');
+	finish_background($lonely);
+	ok(group_gone($group_of_lonely, 10), 'the client is gone: no process is left');
+	is(wait_for($node, q{SELECT count(*) FROM pattyly.backups WHERE label = 'lonely' AND state <> 'running'}, 1), 1, 'its row has an end');
+	failed(qr/^the connection to the client was lost/, 'client_connection_check_interval');
 	for my $leaves ([ 'timeout', '60', 'sh', '-c', 'echo x; sleep 61' ], [ 'setsid', 'sh', '-c', q{trap '' TERM; echo x; sleep 61; sleep 61} ])
 	{
 		my ($job, $pid) = waits_in($node, "leaves-$leaves->[0]", stages($leaves));
@@ -202,18 +208,63 @@ subtest 'kill -9' => sub {
 	works('killed');
 };
 
+# The newest row, after the server died in a run at such a point, and is back.
+sub dies_at
+{
+	my ($point) = @_;
+	my $mark = log_mark($node);
+	backup($node, $point, "SET pattyly.fault_point = '$point';$good");
+	ok(wait_for_restart($node, $mark), "$point: the server is back") or BAIL_OUT('no server');
+	scheduler_ready($node);
+	return sql($node, "SELECT id FROM pattyly.backups WHERE label = '$point'");
+}
+
 subtest 'dies at the worst moment' => sub {
 	plan skip_all => 'needs a build with fault points' unless has_fault_points();
-	for my $point ('backup_stream', 'backup_written', 'backup_named')
+	for my $point ('backup_stream', 'backup_written')
 	{
-		my $mark = log_mark($node);
-		backup($node, $point, "SET pattyly.fault_point = '$point';$good");
-		ok(wait_for_restart($node, $mark), "$point: the server is back") or BAIL_OUT('no server');
-		scheduler_ready($node);
+		dies_at($point);
 		works($point);
 		is(sql($node, "SELECT state FROM pattyly.backups WHERE label = '$point'"), 'failed', 'the row has an end');
 		unlike(files_of($node), qr/partial/, 'no part of a file is left');
 	}
+	# From here on the row knows what was written.
+	for my $point ('backup_noted', 'backup_named')
+	{
+		my $id = dies_at($point);
+		works($point);
+		is(sql($node, "SELECT state, error, finished_at >= started_at, bytes > 0 AND bytes = stored_bytes, manifest ->> 'public.t', annotations ->> 'format' FROM pattyly.backups WHERE id = $id"),
+			"suspect|the server or its process went away when it had just been written: CALL pattyly.verify_backup($id) decides|t|t|20000|custom", 'the row is suspect, and has what is known');
+		unlike(files_of($node), qr/partial/, 'no part of a file is left');
+	}
+	my $id = sql($node, q{SELECT id FROM pattyly.backups WHERE label = 'backup_noted'});
+	ok(!-e "$directory/backup_noted.dump", 'a file that got no name is not there');
+	like((attempt($node, "CALL pattyly.verify_backup($id)"))[2], qr/ERROR:  38000: .* did not pass: there is no file \S+backup_noted\.dump/, 'which verify_backup() says');
+	is(sql($node, "SELECT state FROM pattyly.backups WHERE id = $id"), 'suspect', 'and it stays suspect');
+	$id = sql($node, q{SELECT id FROM pattyly.backups WHERE label = 'backup_named'});
+	rename "$directory/backup_named.dump", "$directory/aside" or die $!;
+	like((attempt($node, "CALL pattyly.verify_backup($id)"))[2], qr/ERROR:  38000: .* did not pass: there is no file \S+backup_named\.dump/, 'nor does one pass that was lost since');
+	rename "$directory/aside", "$directory/backup_named.dump" or die $!;
+	like((attempt($node, "CALL pattyly.verify_backup($id)"))[2], qr/NOTICE:.* was restored, and its rows were counted/, 'one whose file is whole passes');
+	is(sql($node, "SELECT state, error, (annotations ->> 'was_suspect') <> '' FROM pattyly.backups WHERE id = $id"), 'done||t', 'and is done');
+};
+
+subtest 'the row cannot be written meanwhile' => sub {
+	sql($node, q{CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+		IF NEW.state = 'running' AND NEW.checksum IS NOT NULL THEN RAISE EXCEPTION 'refused' USING ERRCODE = 'P0123'; END IF; RETURN NEW; END$$});
+	for my $when ('', 'DEFERRABLE INITIALLY DEFERRED')
+	{
+		sql($node, "CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON pattyly.backups $when FOR EACH ROW EXECUTE FUNCTION refuse()");
+		my $label = $when ? 'refused-late' : 'refused';
+		my $said = backup($node, $label, $good);
+		like($said, qr/ERROR:  P0123: refused/, "$label: the error is raised");
+		unlike($said, qr/WARNING/, 'and nothing else');
+		failed(qr/^refused/, $label);
+		ok(!-e "$directory/$label.dump", 'nor a whole one');
+		sql($node, 'DROP TRIGGER refuse ON pattyly.backups');
+		works($label);
+	}
+	sql($node, 'DROP FUNCTION refuse()');
 };
 
 subtest 'the database is dropped' => sub {

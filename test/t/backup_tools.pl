@@ -163,10 +163,11 @@ subtest 'barman' => sub {
 	chomp $bin;
 	mkdir $_ or die "$_: $!" for "$base/barman", "$base/barman/log";
 	my $login = 'host=' . $node->host . ' port=' . $node->port . ' user=' . $node->safe_psql('postgres', 'SELECT current_user');
-	append_to_file("$base/barman.conf", "[barman]\nbarman_home = $base/barman\nbarman_user = $user\nlog_file = $base/barman/log/log\n"
+	# Where barman looks by itself, as whoever pastes a plan has it.
+	append_to_file("$base/.barman.conf", "[barman]\nbarman_home = $base/barman\nbarman_user = $user\nlog_file = $base/barman/log/log\n"
 		  . "[demo]\ndescription = demo\nconninfo = $login dbname=postgres\nstreaming_conninfo = $login\nbackup_method = postgres\narchiver = on\npath_prefix = \"$bin\"\n");
 	local $ENV{HOME} = $base;
-	my @tool = ('barman', '-c', "$base/barman.conf");
+	my @tool = ('barman', '-c', "$base/.barman.conf");
 	my $list = sub { return output_of(@tool, '-f', 'json', 'list-backups', 'demo') };
 
 	output_of(@tool, 'cron');
@@ -176,13 +177,23 @@ subtest 'barman' => sub {
 	IPC::Run::run([ @tool, 'check', 'demo' ], '>', \my $said, '2>', \my $complained);
 	is(import_of('barman', $list->()), 0, 'nothing yet');
 	output_of(@tool, 'switch-wal', '--force', '--archive', 'demo');
+	$node->safe_psql('postgres', 'CREATE TABLE for_barman AS SELECT g FROM generate_series(1, 100) AS g');
 	output_of(@tool, 'backup', 'demo', '--wait') for 1 .. 2;
+	$node->safe_psql('postgres', 'DROP TABLE for_barman');
 	is(import_of('barman', $list->()), 2, 'two');
 	is(import_of('barman', $list->()), 0, 'again');
 	my @ids = split /\n/, row('label', "tool = 'barman'");
 	is(import_of('barman', output_of(@tool, '-f', 'json', 'show-backup', 'demo', $ids[0])), 1, 'show-backup tells more');
 	is(import_of('barman', $list->()), 0, 'which stays');
 	is(row('state, start_lsn IS NOT NULL', "tool = 'barman'"), "done|t\ndone|f", 'what is known');
+
+	my $first = row('id', "label = '$ids[0]'");
+	ok(run_plan($first), 'its plan runs');
+	ok(wait_until('it is promoted', sub { asked_next_port('SELECT pg_is_in_recovery()') eq "f\n" }), 'which ends recovery');
+	is(asked_next_port('SELECT count(*) FROM for_barman'), "100\n", 'and has restored it, as it was');
+	is(asked_next_port('SHOW archive_mode'), "off\n", 'as a server that archives nothing');
+	is($node->safe_psql('postgres', q{SELECT to_regclass('for_barman') IS NULL}), 't', 'beside the one that is there');
+	ok(stop_next("${home}_restored_$first"), 'it stops');
 
 	my ($file) = ("$base/barman/demo/base/$ids[1]/backup.info");
 	my $text = slurp_file($file);

@@ -63,6 +63,7 @@ line" VALUES (1); CREATE TABLE "ünïcødé 🐘" (a int); INSERT INTO "ünïcø
 subtest 'databases of all kinds' => sub {
 	my @kinds = ([ $other, '' ], [ 'latin', q{ENCODING 'LATIN1' LOCALE 'C'} ], [ 'ascii', q{ENCODING 'SQL_ASCII' LOCALE 'C'} ], [ 'dbname=postgres', '' ]);
 	push @kinds, [ 'icu', q{LOCALE_PROVIDER icu ICU_LOCALE 'de' LOCALE 'C'} ] if sql($node, q{SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i'}) eq 't';
+	push @kinds, [ 'rules', q{LOCALE_PROVIDER icu ICU_LOCALE 'de' ICU_RULES '&z < a' LOCALE 'C'} ] if sql($node, q{SELECT current_setting('server_version_num')::int >= 160000}) eq 't';
 	push @kinds, [ 'builtin', q{LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'} ] if sql($node, q{SELECT current_setting('server_version_num')::int >= 170000}) eq 't';
 	for (@kinds)
 	{
@@ -75,6 +76,11 @@ subtest 'databases of all kinds' => sub {
 		like($in->('CALL pattyly.run_backup()'), qr/is done/, "$name: a backup");
 		like($in->('SELECT label, manifest FROM pattyly.backups'), qr/\|\{"public\.\\?"?\\?"?tablé.*": 1\}$/, 'its label and manifest');
 		like($in->('CALL pattyly.verify_backup()'), qr/was restored/, 'passes');
+		my ($said, $failed) = run_command([ 'sh', '-c', $in->(q{SELECT pattyly.plan_createdb('as_it_is')}) ]);
+		is($failed, '', 'the plan makes one');
+		is(sql($node, qq{SELECT count(DISTINCT to_jsonb(d) - ARRAY['oid', 'datname', 'datfrozenxid', 'datminmxid', 'dattablespace', 'datacl', 'datcollversion']) FROM pg_database AS d
+			WHERE datname IN (\$n\$$name\$n\$, 'as_it_is')}), 1, 'that is like it');
+		sql($node, 'DROP DATABASE as_it_is');
 	}
 	sql($node, 'CREATE DATABASE empty');
 	sql($node, 'CREATE EXTENSION pattyly', 'empty');
@@ -83,6 +89,23 @@ subtest 'databases of all kinds' => sub {
 	no_scratch('all kinds');
 	is(outcome($node, 'CALL pattyly.verify_backup()'), 'succeeded|CALL|', 'as a job');
 	no_scratch('a job');
+};
+
+subtest 'a server with pg_cron' => sub {
+	# Where the machine has it; a server can have one only, and what only has its name is no part of it.
+	plan skip_all => 'skipped: pg_cron is not installed' if sql($node, q{SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_cron'}) eq '0';
+	my $cron = new_backup_server('cron', q{shared_preload_libraries = 'pattyly, pg_cron'}, q{cron.database_name = 'postgres'});
+	sql($cron, q{
+		CREATE EXTENSION pg_cron; COMMENT ON EXTENSION pg_cron IS 'of the server'; SELECT cron.schedule('nightly', '0 0 * * *', 'SELECT 1');
+		CREATE ROLE cron; GRANT USAGE ON SCHEMA cron TO cron; GRANT SELECT ON cron.job TO cron;
+		CREATE TABLE cron AS SELECT generate_series(1, 3) AS a; COMMENT ON TABLE cron IS 'ours'; CREATE TABLE owned AS SELECT 1 AS a; ALTER TABLE owned OWNER TO cron;
+		CREATE SCHEMA cronies; CREATE TABLE cronies.t AS SELECT 1 AS a; CREATE TABLE "a cron job" AS SELECT 1 AS a;
+		CREATE SCHEMA other; CREATE TABLE other."SCHEMA cron " AS SELECT 1 AS a; CREATE VIEW other.cron AS SELECT * FROM public.cron});
+	like(backup($cron, 'with'), qr/is done/, 'a backup');
+	is(last_backup($cron, q{(SELECT count(*) FROM jsonb_each(manifest)), manifest ? 'public.cron', manifest::text ~ '"cron\.'}), '5|t|f', 'its manifest has all that is not the extension');
+	like((attempt($cron, 'CALL pattyly.verify_backup()'))[2], qr/was restored/, 'passes');
+	is(last_backup($cron, q{state, verify_result ->> 'left_out', verify_result -> 'differences', verify_result -> 'tables'}), 'done|pg_cron|[]|5', 'without pg_cron, with all else');
+	$cron->stop;
 };
 
 subtest 'what does not pass' => sub {

@@ -40,7 +40,7 @@ FROM who, unnest(ARRAY['INSERT INTO pattyly.backups (label) VALUES (''x'')', 'UP
 -- What the extension calls by itself.
 SELECT ok(NOT has_function_privilege(role_name, p.oid, 'EXECUTE'), format('%s cannot call %s', role_name, p.proname))
 FROM who, pg_proc AS p
-WHERE p.pronamespace = 'pattyly'::regnamespace AND p.proname IN ('open_backup', 'close_backup', 'close_failed_backup', 'backup_to_end', 'open_run', 'close_run',
+WHERE p.pronamespace = 'pattyly'::regnamespace AND p.proname IN ('open_backup', 'close_backup', 'close_failed_backup', 'backup_to_end', 'open_run', 'note_run',
 	'close_lost_backups', 'stored_backup_bytes', 'backup_to_verify', 'close_verification', 'scratch_statements');
 
 SELECT matches(said_as(role_name, 'SELECT pattyly.begin_backup(''x'')'), '^42501: ', role_name || ' cannot note a backup')

@@ -24,10 +24,17 @@ SELECT is(tests.outcome('SELECT pattyly.backup_for(at(''0''))'), ('42704'::text,
 SELECT made('first', '-3 days') AS first, made('second', '-2 days') AS second, made('base', '-1 day', 'base', database => NULL, tool => 'pgbackrest') AS base \gset
 SELECT made('other', '-1 hour', database => 'other'), made('foreign', '-1 hour', 'base', cluster => 7, database => NULL), made('bad', '-1 hour', state => 'suspect'),
 	made('tomorrow', '1 day'), made('wal', '-1 hour', 'wal');
-SELECT is(pattyly.backup_for(at(since)), id, since || ': ' || id) FROM (VALUES ('-3 days'::interval, :first::bigint), ('-50 hours', :first), ('-2 days', :second), ('-25 hours', :second),
+SELECT is(pattyly.backup_for(at(since)), id, since || ': ' || id) FROM (VALUES ('-3 days'::interval, :first::bigint), ('-50 hours', :first), ('-49 hours -1 second', :first),
+	('-49 hours', :second), ('-2 days', :second), ('-24 hours -1 second', :second),
 	('-1 day', :base), ('0', :base), ('2 days', :base)) AS v (since, id);
+-- Both began before the target and ended after it: the dump has the state before it, the base backup has not.
+SELECT made('long', '-10 hours') AS long, made('long base', '-10 hours', 'base', tool => 'pgbackrest', database => NULL) AS long_base \gset
+UPDATE pattyly.backups SET started_at = at('-15 hours') WHERE id IN (:long, :long_base);
+SELECT is(pattyly.backup_for(at(since)), id, 'begun at -15 hours, ended at -10 hours, ' || since || ': ' || id) FROM (VALUES
+	('-15 hours -1 second'::interval, :base::bigint), ('-15 hours', :long), ('-12 hours', :long), ('-10 hours -1 second', :long), ('-10 hours', :long_base)) AS v (since, id);
+DELETE FROM pattyly.backups WHERE id IN (:long, :long_base);
 SELECT is(tests.outcome('SELECT pattyly.backup_for(at(''-80 hours''))'), ('42704'::text, 'there is no good backup from before 2029-12-28 16:00:00+00'::text,
-	format('The oldest is first (id %s): it was complete at 2029-12-29 00:00:00+00, and nothing from before can be restored.', :first)), 'none that old');
+	format('The oldest is first (id %s): it has the data of 2029-12-28 23:00:00+00, and nothing from before can be restored.', :first)), 'none that old');
 UPDATE pattyly.backups SET system_identifier = 7 WHERE id = :second;
 SELECT is(pattyly.backup_for(at('-25 hours')), :second::bigint, 'a dump that another cluster made of this database');
 

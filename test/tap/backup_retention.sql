@@ -213,6 +213,50 @@ SELECT is(kept(), 'd1 d2 d3 d4 d5 d6 d7 d9', 'the last two of each kind');
 SELECT is(reason('d5'), '+ number 2 of the last 2', 'a base backup');
 SELECT is(reason('d9'), '+ WAL, which base backups may need: no rule counts it', 'WAL is not removed');
 
+-- Whoever may note backups can make up as many as he likes, and some that build on others': none that run_backup() made
+-- or a superuser noted goes for it.
+SELECT daily(6);
+CREATE ROLE tests_retention_script;
+GRANT USAGE ON SCHEMA pattyly TO tests_retention_script;
+GRANT EXECUTE ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint), pattyly.finish_backup(bigint, bigint, text, text, jsonb) TO tests_retention_script;
+CREATE FUNCTION noted(label text, kind text DEFAULT 'dump', parent bigint DEFAULT NULL, bytes bigint DEFAULT 10) RETURNS text LANGUAGE sql AS $$
+	SELECT pattyly.finish_backup(pattyly.begin_backup(label, kind, parent_id => parent), bytes)::text
+$$;
+SELECT id_of('d5') AS d5, id_of('d6') AS d6 \gset
+UPDATE pattyly.backups SET session = 1 WHERE label IN ('d1', 'd2');
+SELECT pattyly.set_retention(1, NULL, NULL, NULL, NULL, min_good => 3);
+SELECT is(kept(), 'd1 d2 d3', 'without them');
+SET ROLE tests_retention_script;
+SELECT noted('s' || i) FROM generate_series(1, 9) AS i;
+RESET ROLE;
+SELECT is(kept(), 's9 s8 s7 d1 d2 d3', 'with them: they have as many of their own');
+SELECT is(reason('d1'), '+ number 1 of the last 1', 'the last one that is trusted');
+SELECT is(reason('s9'), '+ number 1 of the last 1', 'and that of the others');
+SET ROLE tests_retention_script;
+SELECT noted('on-d6', 'incremental', :d6);
+RESET ROLE;
+SELECT is(kept(), 'on-d6 s9 s8 d1 d2 d3 d6', 'what builds on an old one keeps it, and no other goes for that');
+SELECT is(reason('on-d6'), '+ number 1 of the last 1', 'it counts among theirs, whatever it builds on');
+SET ROLE tests_retention_script;
+SELECT pattyly.begin_backup('on-d5', 'incremental', parent_id => :d5) AS running \gset
+RESET ROLE;
+SELECT is(kept(), 'on-d6 s9 s8 d1 d2 d3 d5 d6', 'nor for what is being made');
+SET ROLE tests_retention_script;
+SELECT pattyly.finish_backup(:running, 10), noted('huge', bytes => 1000000000);
+RESET ROLE;
+SELECT is(noted('mine'), '', 'a superuser notes one');
+SELECT is((SELECT state FROM pattyly.backups WHERE label = 'mine'), 'done', 'which is not measured against theirs');
+SET ROLE tests_retention_script;
+SELECT noted('tiny');
+RESET ROLE;
+SELECT is((SELECT state FROM pattyly.backups WHERE label = 'tiny'), 'suspect', 'as theirs are');
+UPDATE pattyly.backups SET begun_by = 'dropped_since' WHERE label IN ('d1', 'd3');
+SELECT ok(reason('d1') ~ '^\+' AND reason('d3') ~ '^-', 'a run is trusted whoever called it; what somebody noted who is gone is not');
+SELECT is(pattyly.is_backup_vouched(b), label <> 'd3', label) FROM pattyly.backups AS b WHERE label ~ '^d[123]$' ORDER BY label;
+DELETE FROM pattyly.backups;
+DROP OWNED BY tests_retention_script;
+DROP ROLE tests_retention_script;
+
 -- A copy of the database in the same cluster has the catalogue, but not the files.
 SELECT daily(4);
 UPDATE pattyly.backups SET database = CASE label WHEN 'd2' THEN current_database() ELSE 'the original' END;

@@ -17,17 +17,29 @@ CREATE FUNCTION said() RETURNS text LANGUAGE sql AS $$
 	SELECT concat_ws(' | ', coalesce(age::text, '-'), CASE WHEN overdue THEN 'overdue' ELSE 'in time' END, good, failed_since_good) FROM pattyly.backup_status
 $$;
 
-SELECT made('-27 hours') AS old \gset
+SELECT made('-26 hours') AS old \gset
 SELECT is(said(), '1 day 03:00:00 | overdue | 1 | 0', 'older than the recovery point objective');
 SET pattyly.backup_rpo = '27h';
 SELECT is(said(), '1 day 03:00:00 | in time | 1 | 0', 'as old as it may be');
 SELECT is((SELECT rpo FROM pattyly.backup_status), interval '27 hours', 'the objective is told');
 RESET pattyly.backup_rpo;
+SELECT is((SELECT last_good_at + age FROM pattyly.backup_status), pattyly.clock_now(), 'age is that of last_good_at');
 SELECT made('-30 hours', 'failed'), made('-2 hours', 'failed'), made('-1 hour', 'suspect');
 SELECT is(said(), '1 day 03:00:00 | overdue | 1 | 2', 'those that failed since then');
 SELECT made('-1 minute', database => 'other'), made('-1 minute', kind => 'base', cluster => 7, database => NULL), made('1 hour'), made('-1 minute', 'expired'),
 	made('-1 minute', kind => 'wal');
 SELECT is(said(), '1 day 03:00:00 | overdue | 1 | 2', 'not another database''s, another cluster''s, one of tomorrow, one that is gone, WAL');
+-- When it ends, a dump is as old as it took; what is copied file by file is not.
+SELECT made('0') AS long \gset
+UPDATE pattyly.backups SET started_at = pattyly.clock_now() - interval '5 hours' WHERE id = :long;
+SELECT is(said(), '05:00:00 | in time | 2 | 0', 'a dump that took 5 hours');
+UPDATE pattyly.backups SET started_at = pattyly.clock_now() - interval '27 hours' WHERE id = :long;
+SELECT is(said(), '1 day 03:00:00 | overdue | 2 | 0', 'one that took longer than it may be old');
+UPDATE pattyly.backups SET kind = 'base' WHERE id = :long;
+SELECT is(said(), '00:00:00 | in time | 2 | 0', 'a base backup that took as long');
+UPDATE pattyly.backups SET kind = 'snapshot' WHERE id = :long;
+SELECT is(said(), '00:00:00 | in time | 2 | 0', 'a snapshot that took as long');
+DELETE FROM pattyly.backups WHERE id = :long;
 SELECT made('-20 hours', kind => 'base', database => NULL) AS base \gset
 SELECT made('-10 hours', kind => 'incremental', database => NULL, parent => :base) AS part \gset
 SELECT made('-5 hours', kind => 'incremental', database => NULL, parent => :part) AS part_of_part \gset

@@ -1,6 +1,6 @@
 -- The catalogue of backups as outside scripts write it: begin_backup(), finish_backup(), fail_backup().
 SET client_min_messages = error;
-SELECT plan(92);
+SELECT plan(95);
 SELECT tests.at('0');
 GRANT USAGE ON SCHEMA public, tap, tests TO PUBLIC;
 CREATE ROLE backup_alice LOGIN;
@@ -80,7 +80,10 @@ SELECT is(said($$SELECT pattyly.finish_backup(id_of('inc'), -1)$$), '22023: byte
 SELECT is(said($$SELECT pattyly.finish_backup(id_of('inc'), NULL)$$), '22023: bytes of a backup must be 0 or more, not NULL', 'no size');
 SELECT is(said(format('SELECT pattyly.finish_backup(id_of(%L), 1, annotations => %L)', 'inc', a)), '22023: annotations of a backup must be a JSON object', 'annotations ' || coalesce(a, 'NULL'))
 FROM unnest(ARRAY['[]', '1', NULL, 'null']) AS a;                                                               -- 4
+SELECT is(said($$SELECT pattyly.finish_backup(id_of('inc'), 1, repeat('é', 201))$$), '22023: checksum of a backup must have at most 200 characters, not 201', 'a checksum that is none');
+SELECT matches((SELECT hint FROM tests.outcome($$SELECT pattyly.finish_backup(id_of('inc'), 1, repeat('x', 100000))$$)), '^Pass what identifies it', 'with a hint');
 SELECT is(row_of('inc'), 'running|-', 'none of these ended it');
+SELECT is(said($$SELECT pattyly.finish_backup(pattyly.begin_backup('long-checksum', 'base', 'sums'), 1, repeat('é', 200))$$), 'ok', 'one of 200 characters');
 
 ---- Doubts ------------------------------------------------------------------------------------------------------------
 

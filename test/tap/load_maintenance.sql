@@ -167,6 +167,8 @@ SELECT tests.at('0');
 INSERT INTO pattyly.backups (label, state, database, started_at, finished_at) VALUES ('old', 'done', current_database(), '2029-12-30 00:00+00', '2029-12-30 00:00+00');
 SELECT ok('the last good backup is of 2029-12-30 00:00:00+00, which is 2 days ago' IN (SELECT pattyly.check_health()), 'or are no longer');
 UPDATE pattyly.backups SET finished_at = '2029-12-31 00:00+00';
+SELECT ok('the last good backup is of 2029-12-30 00:00:00+00, which is 2 days ago' IN (SELECT pattyly.check_health()), 'whose data is not younger for how long they took');
+UPDATE pattyly.backups SET started_at = '2029-12-31 00:00+00';
 SELECT is_empty($$SELECT f FROM pattyly.check_health() AS f WHERE f ~ 'backup'$$, 'a backup in time is well');
 DELETE FROM pattyly.backups;
 SELECT tests.at(NULL);

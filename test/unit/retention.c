@@ -341,6 +341,59 @@ groups(void)
 	is_plan(&c, "yymmOO", "an age");
 }
 
+/* One that somebody noted who is not trusted. */
+static void
+noted(Catalogue *c, int i)
+{
+	c->backups[i].group = retention_group(retention_kind(c->backups[i].group), false);
+}
+
+static void
+of_others(void)
+{
+	Catalogue	c;
+
+	daily(&c, 8);
+	c.policy.keep[0] = 2;
+	for (int i = 0; i < 4; i++)
+		noted(&c, i);
+	is_plan(&c, "LLXXLLXX", "what others noted takes no trusted one's place");
+	daily(&c, 6);
+	c.policy.keep[0] = 1;
+	c.policy.min_good = 2;
+	for (int i = 0; i < 3; i++)
+		noted(&c, i);
+	is_plan(&c, "LmXLmX", "nor counts for their min_good");
+	daily(&c, 4);
+	c.policy.keep[0] = 1;
+	c.policy.min_good = 2;
+	noted(&c, 0);
+	c.backups[0].parent = 3;
+	is_plan(&c, "LLmP", "nor does a parent that only one of theirs keeps");
+	daily(&c, 4);
+	c.policy.keep[0] = 1;
+	c.policy.min_good = 2;
+	noted(&c, 0);
+	c.backups[0].held = true;
+	c.backups[0].parent = 3;
+	is_plan(&c, "HLmP", "held or not");
+	daily(&c, 4);
+	c.policy.keep[0] = 1;
+	c.policy.min_good = 2;
+	c.backups[3].needed = true;
+	is_plan(&c, "LmXN", "nor one that is needed, whoever says so");
+	daily(&c, 4);
+	c.policy.max_age_us = DAY_US / 2;
+	noted(&c, 0);
+	c.backups[0].parent = 3;
+	is_plan(&c, "ymOP", "with an age alone, too");
+	daily(&c, 4);
+	c.policy.keep[0] = 1;
+	noted(&c, 3);
+	c.backups[1].good = c.backups[2].good = false;
+	is_plan(&c, "LooL", "an old one of theirs keeps no suspect one");
+}
+
 /* ---- at random ---- */
 
 static void
@@ -419,6 +472,7 @@ at_random(void)
 		for (int i = 0; i < c.n; i++)
 			places[i] = (i + round) % c.n;
 		check(order_does_not_matter(&c, places), "round %d", round);
+		check(trusted_fare_no_worse(&c), "round %d: what others noted makes a trusted one expire", round);
 		catalogue_free(&c);
 	}
 	property_end();
@@ -475,6 +529,7 @@ main(void)
 	chains();
 	suspects();
 	groups();
+	of_others();
 	at_random();
 	many();
 	return tap_done();

@@ -255,4 +255,57 @@ order_does_not_matter(const Catalogue *c, const int *places)
 	return alike;
 }
 
+/*
+ * The same catalogue, of the trusted ones only, or of all; whoever is trusted
+ * builds on none of the others.  [i] is where the i-th is in it, -1: not.
+ */
+static inline void
+catalogue_part(const Catalogue *from, Catalogue *to, bool all, int *places)
+{
+	catalogue_make(to, from->n);
+	to->policy = from->policy;
+	to->has_policy = from->has_policy;
+	to->now_us = from->now_us;
+	to->n = 0;
+	for (int i = 0; i < from->n; i++)
+		places[i] = all || retention_trusts(from->backups[i].group) ? to->n++ : -1;
+	for (int i = 0; i < from->n; i++)
+	{
+		RetentionBackup *b = &to->backups[places[i] >= 0 ? places[i] : 0];
+		int			parent = from->backups[i].parent;
+
+		if (places[i] < 0)
+			continue;
+		*b = from->backups[i];
+		if (parent >= 0 && retention_trusts(b->group) && !retention_trusts(from->backups[parent].group))
+			parent = -1;
+		b->parent = parent >= 0 ? places[parent] : -1;
+		/* Who needs it may have been one of the others. */
+		b->needed &= all;
+	}
+	catalogue_plan(to);
+}
+
+/* Whoever may note backups has more of the trusted ones kept, or as many, but never fewer. */
+static inline bool
+trusted_fare_no_worse(const Catalogue *c)
+{
+	Catalogue	with;
+	Catalogue	without;
+	int		   *places = calloc(c->n + 1, sizeof(int));
+	int		   *same = calloc(c->n + 1, sizeof(int));
+	bool		no_worse = true;
+
+	catalogue_part(c, &with, true, same);
+	catalogue_part(c, &without, false, places);
+	for (int i = 0; i < c->n; i++)
+		if (places[i] >= 0 && is_kept(&without, places[i]))
+			no_worse &= is_kept(&with, same[i]);
+	catalogue_free(&with);
+	catalogue_free(&without);
+	free(places);
+	free(same);
+	return no_worse;
+}
+
 #endif							/* TEST_UNIT_RETENTION_H */
