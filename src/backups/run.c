@@ -327,6 +327,8 @@ end_row(Run *run, MemoryContext memory)
 {
 	HOLD_INTERRUPTS();
 	procedure_enter_transaction();
+	/* What it says is reported when the transaction, and its memory, are gone. */
+	MemoryContextSwitchTo(memory);
 	write_down(run);
 	procedure_commit();
 	catalogue_unlock();

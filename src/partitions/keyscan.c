@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "partitions/asowner.h"
 #include "partitions/keyposition.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -150,10 +151,12 @@ scan_one(KeyScan *scan, Oid table, const char *control)
 static void
 scan_tree(KeyScan *scan, Oid table, const char *control)
 {
-	List	   *tables = find_all_inheritors(table, AccessShareLock, NULL);
 	ListCell   *cell;
 
-	foreach(cell, tables)
+	/* find_all_inheritors() locks what it finds, not where it begins. While this waited, the table may have gone. */
+	LockRelationOid(table, AccessShareLock);
+	(void) asowner_check(table);
+	foreach(cell, find_all_inheritors(table, AccessShareLock, NULL))
 		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_RELATION)
 			scan_one(scan, lfirst_oid(cell), control);
 }

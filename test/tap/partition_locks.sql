@@ -91,6 +91,13 @@ FROM (VALUES
 SELECT is(strongest('detached', 'a_2026_03_01'), 'ACCESS EXCLUSIVE', 'what is detached without blocking is locked itself at the end');
 SELECT is((SELECT count(*) FROM seen WHERE at_step <> '' AND name LIKE 'a\_2026\_03\_0%' AND name > 'a_2026_03_07'), 0::bigint, 'and no other partition');
 
+-- While rows are looked for, nobody may drop or empty the table where they are looked for, be it a single one.
+BEGIN;
+SELECT pattyly.partition_extreme('b_rest', 'at', NULL, NULL, true);
+SELECT is((SELECT array_agg(mode) FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'b_rest'::regclass), '{AccessShareLock}',
+	'a default partition is locked while it is read');
+COMMIT;
+
 DROP EVENT TRIGGER tests_see_end;
 DROP EVENT TRIGGER tests_see_drop;
 SELECT * FROM finish();
