@@ -68,7 +68,7 @@ sub wait_for
 		$asker //= _asker($node, $database // 'postgres');
 		$said = eval { _ask($asker, $query) };
 		my $done = defined $said && $said eq $expected || time > $until;
-		if ($done || !defined $said) { eval { $asker->{in} .= "\\q\n"; $asker->{run}->finish }; undef $asker }
+		if ($done || !defined $said) { _end_asker($asker); undef $asker }
 		return $said // '(no answer)' if $done;
 		usleep(50_000);
 	}
@@ -82,6 +82,14 @@ sub _asker
 		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', '-', '-d', $node->connstr($database) ],
 		'<', \$asker->{in}, '>', \$asker->{out}, '2>', \$asker->{err}, IPC::Run::timeout(60));
 	return $asker;
+}
+
+sub _end_asker
+{
+	my ($asker) = @_;
+	$asker->{in} .= "\\q\n";
+	eval { $asker->{run}->finish; 1 } or eval { $asker->{run}->kill_kill(grace => 1) };
+	return;
 }
 
 # It dies with the session.
