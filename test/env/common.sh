@@ -35,6 +35,8 @@ declare -p exit_actions >/dev/null 2>&1 || exit_actions=()
 run_exit_actions() {
 	local status=$? action
 	trap - EXIT
+	# Whoever stops a tree of processes may stop this one twice.
+	trap '' HUP INT TERM
 	set +e
 	for action in $(jobs -p); do stop_tree "$action"; done
 	wait

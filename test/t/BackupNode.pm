@@ -94,11 +94,10 @@ sub finish_background
 sub running_session
 {
 	my ($node, $database) = @_;
-	my $pid = '';
-	wait_until('a backup runs', sub {
-		$pid = eval { sql($node, q{SELECT session FROM pattyly.backups WHERE state = 'running'}, $database) } // '';
-		return $pid =~ /^\d+$/ && keeper_of($pid);
-	}, 20);
+	my $from = q{FROM pattyly.backups AS b JOIN pg_stat_activity AS a ON a.pid = b.session WHERE b.state = 'running'};
+	wait_for($node, "SELECT count(*) $from", 1, 20, $database);
+	my $pid = eval { sql($node, "SELECT a.pid $from", $database) } // '';
+	wait_until('a backup runs', sub { keeper_of($pid) }, 20) if $pid =~ /^\d+$/;
 	return $pid;
 }
 

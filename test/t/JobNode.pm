@@ -5,6 +5,7 @@ package JobNode;
 use strict;
 use warnings;
 use Exporter 'import';
+use IPC::Run ();
 use PattylyNode;
 use Test::More;
 use Time::HiRes qw(usleep time);
@@ -55,18 +56,50 @@ sub _schedule
 
 sub run_now { my ($node, $name, $database) = @_; return sql($node, 'SELECT pattyly.run_job(' . _literal($name) . ')', $database) }
 
-# Waits until a query says something; what it last said.
+# Waits until a query says something; what it last said. A session asks again and again, since to begin one costs more
+# than all that it asks; when it is lost, the next one does.
 sub wait_for
 {
 	my ($node, $query, $expected, $seconds, $database) = @_;
-	my $said;
+	my ($said, $asker);
 	my $until = time + ($seconds // 30);
 	while (1)
 	{
-		$said = eval { sql($node, $query, $database) } // '(no answer)';
-		return $said if $said eq $expected || time > $until;
+		$asker //= _asker($node, $database // 'postgres');
+		$said = eval { _ask($asker, $query) };
+		my $done = defined $said && $said eq $expected || time > $until;
+		if ($done || !defined $said) { _end_asker($asker); undef $asker }
+		return $said // '(no answer)' if $done;
 		usleep(50_000);
 	}
+}
+
+sub _asker
+{
+	my ($node, $database) = @_;
+	my $asker = { in => '', out => '', err => '' };
+	$asker->{run} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', '-', '-d', $node->connstr($database) ],
+		'<', \$asker->{in}, '>', \$asker->{out}, '2>', \$asker->{err}, IPC::Run::timeout(60));
+	return $asker;
+}
+
+sub _end_asker
+{
+	my ($asker) = @_;
+	$asker->{in} .= "\\q\n";
+	eval { $asker->{run}->finish; 1 } or eval { $asker->{run}->kill_kill(grace => 1) };
+	return;
+}
+
+# It dies with the session.
+sub _ask
+{
+	my ($asker, $query) = @_;
+	$asker->{out} = '';
+	$asker->{in} .= "$query;\n\\echo (asked)\n";
+	$asker->{run}->pump until $asker->{out} =~ s/\n?^\(asked\)\n\z//m;
+	return $asker->{out};
 }
 
 # Waits for the end of a run: true when it came.
@@ -105,7 +138,8 @@ sub scheduler_of { my ($node, $database) = @_; return pid_of($node, 'scheduler',
 sub scheduler_ready
 {
 	my ($node, $database, $seconds) = @_;
-	return wait_until('a scheduler for ' . ($database // 'postgres'), sub { scheduler_of($node, $database) =~ /^\d+$/ }, $seconds);
+	$database //= 'postgres';
+	return wait_for($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pattyly job scheduler' AND datname = '$database'", 1, $seconds) eq '1';
 }
 
 # The clock of every process.

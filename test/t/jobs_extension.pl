@@ -19,7 +19,11 @@ sub runs_in
 	is(sql($node, "SELECT state FROM pattyly.job_runs WHERE id = $id", $database), 'succeeded', $name);
 }
 
-sub no_scheduler { my ($database) = @_; return wait_until("no scheduler in $database", sub { scheduler_of($node, $database) eq '' }, 15) }
+sub no_scheduler
+{
+	my ($database) = @_;
+	return wait_for($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pattyly job scheduler' AND datname = '$database'", 0, 15) eq '0';
+}
 
 sql($node, 'CREATE DATABASE two');
 sql($node, 'CREATE EXTENSION pattyly', 'two');
