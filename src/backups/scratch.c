@@ -81,13 +81,22 @@ static const char *const singleton[] = {
 	"ACL - SCHEMA " SINGLETON_SCHEMA " ", "COMMENT - SCHEMA " SINGLETON_SCHEMA " "
 };
 
+/* Not with sscanf(), which looks for the end of all lines each time.  A line of another form is returned as it is. */
 static const char *
 entry_of(const char *line)
 {
-	int			used = 0;
+	static const char *const after[] = {"; ", " ", " "};
+	const char *at = line;
 
-	(void) sscanf(line, "%*d; %*u %*u %n", &used);
-	return line + used;
+	for (int i = 0; i < lengthof(after); i++)
+	{
+		size_t		digits = strspn(at, "0123456789");
+
+		if (digits == 0 || strncmp(at + digits, after[i], strlen(after[i])) != 0)
+			return line;
+		at += digits + strlen(after[i]);
+	}
+	return at;
 }
 
 static bool

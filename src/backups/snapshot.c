@@ -65,7 +65,7 @@ snapshot_dump_ends(DumpSnapshot *snapshot)
 	tally_end();
 	client_send(snapshot->in, psprintf("\\set known %s\n\\set rows %s\n", tally.tables, tally.rows));
 	client_send(snapshot->in, client_known_rows);
-	if (!snapshot->is_partial || tally.n == 0)
+	if (!snapshot->is_partial || tally.n == 0 || tally.missed)
 		client_send(snapshot->in, client_count_rows);
 	program_close(&snapshot->in);
 }

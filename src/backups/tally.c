@@ -7,8 +7,9 @@
  * announced this snapshot, and adds the number of rows that went out to the
  * memory of that backup.
  *
- * Locking: one LWLock guards the announcements and the memory of all of them.  It
- * is held while a segment is attached, and that rarely: once a table of a dump.
+ * Locking: one LWLock guards the announcements and the memory of all of them.
+ * Nothing is taken under it.  A segment is attached before; should its backup have
+ * ended meanwhile, nobody reads what is added.
  */
 #include "postgres.h"
 
@@ -25,6 +26,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
 
@@ -40,6 +42,7 @@ typedef struct Announcement
 {
 	char		snapshot[SNAPSHOT_NAME_BYTES];	/* "": none */
 	dsm_handle	memory;
+	bool		missed;			/* something that was said found no place */
 } Announcement;
 
 typedef struct Announcements
@@ -128,6 +131,7 @@ announce(const char *snapshot, dsm_handle memory)
 	LWLockAcquire(tally_lock, LW_EXCLUSIVE);
 	strlcpy(mine->snapshot, snapshot, SNAPSHOT_NAME_BYTES);
 	mine->memory = memory;
+	mine->missed = false;
 	LWLockRelease(tally_lock);
 }
 
@@ -136,7 +140,6 @@ static void
 on_detach(dsm_segment *detached, Datum argument)
 {
 	announce("", DSM_HANDLE_INVALID);
-	segment = NULL;
 }
 
 static dsm_segment *
@@ -196,11 +199,13 @@ tally_read(void)
 	StringInfoData tables;
 	StringInfoData rows;
 	int			n;
+	bool		missed;
 
 	initStringInfo(&tables);
 	initStringInfo(&rows);
 	LWLockAcquire(tally_lock, LW_SHARED);
 	n = memory->n;
+	missed = announcements->of[compat_backend_number()].missed;
 	LWLockRelease(tally_lock);
 	/* Lines are only ever added. */
 	for (int i = 0; i < n; i++)
@@ -210,58 +215,123 @@ tally_read(void)
 	}
 	appendStringInfoString(&tables, n > 0 ? "}" : "{}");
 	appendStringInfoString(&rows, n > 0 ? "}" : "{}");
-	return (Tally) {tables.data, rows.data, n};
+	return (Tally) {tables.data, rows.data, n, missed};
 }
 
 void
 tally_end(void)
 {
-	if (segment != NULL)
-		dsm_detach(segment);
+	dsm_segment *ended = segment;
+
+	segment = NULL;
+	if (ended != NULL)
+		dsm_detach(ended);
 }
 
 /* ---- the sessions that copy ---- */
 
-static dsm_handle
-memory_for(const char *snapshot)
+static Announcement *
+find_announcement(const char *snapshot)
 {
 	for (int i = 0; i < announcements->n; i++)
 		if (strcmp(announcements->of[i].snapshot, snapshot) == 0)
-			return announcements->of[i].memory;
-	return DSM_HANDLE_INVALID;
+			return &announcements->of[i];
+	return NULL;
+}
+
+static dsm_handle
+memory_for(const char *snapshot)
+{
+	const Announcement *announcement;
+	dsm_handle	memory;
+
+	LWLockAcquire(tally_lock, LW_SHARED);
+	announcement = find_announcement(snapshot);
+	memory = announcement != NULL ? announcement->memory : DSM_HANDLE_INVALID;
+	LWLockRelease(tally_lock);
+	return memory;
+}
+
+/* An attempt that failed leaves a mapping of nothing. */
+static void
+forget_mapping(dsm_handle handle)
+{
+	dsm_segment *left = dsm_find_mapping(handle);
+
+	if (left != NULL)
+		dsm_detach(left);
+}
+
+/* No reason to have a dump fail. */
+static dsm_segment *
+try_to_attach(dsm_handle handle)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	dsm_segment *volatile attached = NULL;
+
+	PG_TRY();
+	{
+		attached = dsm_attach(handle);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(memory);
+		FlushErrorState();
+		forget_mapping(handle);
+	}
+	PG_END_TRY();
+	return attached;
+}
+
+static bool
+add_line(TallyMemory *memory, Oid table, uint64 rows)
+{
+	if (memory->magic != TALLY_MAGIC || memory->n >= memory->capacity)
+		return false;
+	memory->lines[memory->n] = (TallyLine) {table, rows};
+	memory->n++;
+	return true;
 }
 
 /* What finds no place is counted later, as is what nobody copies. */
 static void
-add_line(TallyMemory *memory, Oid table, uint64 rows)
+add(dsm_segment *of_backup, Oid table, uint64 rows)
 {
-	if (memory->magic != TALLY_MAGIC || memory->n >= memory->capacity)
-		return;
-	memory->lines[memory->n] = (TallyLine) {table, rows};
-	memory->n++;
+	Announcement *announcement;
+
+	LWLockAcquire(tally_lock, LW_EXCLUSIVE);
+	announcement = find_announcement(imported);
+	if (announcement != NULL &&
+		(of_backup == NULL || !add_line(dsm_segment_address(of_backup), table, rows)))
+		announcement->missed = true;
+	LWLockRelease(tally_lock);
 }
 
 static void
 say(Oid table, uint64 rows)
 {
-	dsm_handle	handle;
+	dsm_handle	handle = memory_for(imported);
 	dsm_segment *of_backup;
 
-	LWLockAcquire(tally_lock, LW_EXCLUSIVE);
-	handle = memory_for(imported);
-	of_backup = handle != DSM_HANDLE_INVALID ? dsm_attach(handle) : NULL;
+	if (handle == DSM_HANDLE_INVALID)
+		return;
+	of_backup = try_to_attach(handle);
+	add(of_backup, table, rows);
 	if (of_backup != NULL)
-	{
-		add_line(dsm_segment_address(of_backup), table, rows);
 		dsm_detach(of_backup);
-	}
-	LWLockRelease(tally_lock);
 }
 
 static bool
 has_imported(void)
 {
 	return importer != InvalidLocalTransactionId && importer == compat_local_transaction() && IsTransactionState();
+}
+
+/* Who may read all there is makes dumps.  Others could say something only to do harm. */
+static bool
+is_believed(void)
+{
+	return has_bypassrls_privilege(GetSessionUserId());
 }
 
 /* Policies hide rows, and what this transaction wrote is in no dump. */
@@ -277,9 +347,9 @@ after_copy(const CopyStmt *copy, const QueryCompletion *completion)
 {
 	Oid			table;
 
-	if (!has_imported() || completion == NULL || completion->commandTag != CMDTAG_COPY)
+	if (!has_imported() || completion == NULL || completion->commandTag != CMDTAG_COPY || !is_believed())
 		return;
-	/* COPY has locked it. */
+	/* COPY has locked it.  A name without a schema may be another one's by now. */
 	table = RangeVarGetRelid(copy->relation, NoLock, true);
 	if (OidIsValid(table) && sees_what_the_dump_sees(table))
 		say(table, completion->nprocessed);
@@ -303,8 +373,9 @@ sets_snapshot(const Node *statement)
 static bool
 copies_table_out(const Node *statement)
 {
-	return IsA(statement, CopyStmt) && !((const CopyStmt *) statement)->is_from &&
-		((const CopyStmt *) statement)->relation != NULL;
+	const CopyStmt *copy = (const CopyStmt *) statement;
+
+	return IsA(statement, CopyStmt) && !copy->is_from && copy->relation != NULL && copy->relation->schemaname != NULL;
 }
 
 static void

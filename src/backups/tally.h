@@ -4,8 +4,10 @@
  *		them: so that nobody has to read the database a second time to count it.
  *
  * Whoever takes over a snapshot that was announced here, and has changed nothing
- * himself, sees what everybody with that snapshot sees.  So it does not matter
- * who he is: what a whole table that he copies has is what it has in the dump.
+ * himself, sees what everybody with that snapshot sees: what a whole table that he
+ * copies has is what it has in the dump.  He is believed when he logged in as one
+ * who may read everything, a superuser or one with BYPASSRLS, and names the schema
+ * of the table, as pg_dump does.
  */
 #ifndef BACKUPS_TALLY_H
 #define BACKUPS_TALLY_H
@@ -15,6 +17,7 @@ typedef struct Tally
 	char	   *tables;			/* their OIDs, as the text of an array */
 	char	   *rows;			/* how many, in the same order */
 	int			n;				/* a table that was copied twice is there twice */
+	bool		missed;			/* more was said than is here */
 } Tally;
 
 extern void tally_init(void);

@@ -22,6 +22,7 @@ sql($node, q{
 	ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
 	CREATE POLICY own ON secret USING (owner = current_user);
 	CREATE ROLE bob LOGIN;
+	CREATE ROLE reader LOGIN BYPASSRLS IN ROLE pg_read_all_data;
 	GRANT ALL ON ALL TABLES IN SCHEMA public TO bob;
 	GRANT USAGE ON SCHEMA public TO bob});
 my $all = '{"public.big": 5000, "public.small": 3, "public.secret": 42}';
@@ -81,13 +82,15 @@ subtest 'what it does not copy is counted' => sub {
 
 subtest 'others with its snapshot' => sub {
 	my %others = (
-		'rows of its own' => [ $superuser, q{INSERT INTO big SELECT 1; COPY big TO STDOUT;} ],
-		'rows it has deleted, and is read-only now' => [ $superuser, q{DELETE FROM small; SET TRANSACTION READ ONLY; COPY small TO STDOUT;} ],
-		'in a subtransaction' => [ $superuser, q{SAVEPOINT s; DELETE FROM small; COPY small TO STDOUT; ROLLBACK TO s; COPY small TO STDOUT;} ],
-		'who sees two rows' => [ 'bob', q{COPY secret TO STDOUT;} ],
+		'rows of its own' => [ $superuser, q{INSERT INTO big SELECT 1; COPY public.big TO STDOUT;} ],
+		'rows it has deleted, and is read-only now' => [ $superuser, q{DELETE FROM small; SET TRANSACTION READ ONLY; COPY public.small TO STDOUT;} ],
+		'in a subtransaction' => [ $superuser, q{SAVEPOINT s; DELETE FROM small; COPY public.small TO STDOUT; ROLLBACK TO s; COPY public.small TO STDOUT;} ],
+		'who sees two rows' => [ $superuser, q{SET ROLE bob; COPY public.secret TO STDOUT;} ],
+		'who may not read everything' => [ 'bob', q{COPY public.big TO STDOUT;} ],
+		'a name without its schema' => [ $superuser, q{COPY big TO STDOUT;} ],
 		'a query' => [ $superuser, q{COPY (SELECT * FROM big LIMIT 1) TO STDOUT;} ],
 		'what fails' => [ $superuser, q{\unset ON_ERROR_STOP
-			COPY big (a, nothing) TO STDOUT;} ]);
+			COPY public.big (a, nothing) TO STDOUT;} ]);
 	for my $name (sort keys %others)
 	{
 		sql($node, 'TRUNCATE big, small; INSERT INTO big SELECT generate_series(1, 5000); INSERT INTO small SELECT generate_series(1, 3)');
@@ -95,12 +98,47 @@ subtest 'others with its snapshot' => sub {
 		like($said, qr/is done/, "$name: a backup");
 		is("$manifest $read", "$all public.big public.secret public.small", "$name: says nothing");
 	}
-	my ($said, $manifest, $read) = counted_by('who-may', with_another('bob', 'COPY big TO STDOUT; COPY small (a) TO STDOUT (FORMAT csv);'));
-	is("$manifest $read", "$all public.secret", 'who sees all of it may say so, whoever he is');
+	my ($said, $manifest, $read) = counted_by('who-may', with_another('reader', 'COPY public.big TO STDOUT; COPY public.small (a) TO STDOUT (FORMAT csv);'));
+	is("$manifest $read", "$all public.secret", 'who may read everything is believed');
 	# The transaction after that is not in the snapshot any more.
-	($said, $manifest, $read) = counted_by('later', with_another($superuser, 'COMMIT; BEGIN; INSERT INTO small VALUES (4); COMMIT; BEGIN READ ONLY; COPY small TO STDOUT;'));
+	($said, $manifest, $read) = counted_by('later', with_another($superuser, 'COMMIT; BEGIN; INSERT INTO small VALUES (4); COMMIT; BEGIN READ ONLY; COPY public.small TO STDOUT;'));
 	is("$manifest $read", "$all public.big public.secret public.small", 'the next transaction says nothing');
 	sql($node, 'DELETE FROM small WHERE a = 4');
+};
+
+# What is said of no table of the dump is no reason to count none.
+subtest 'a partial dump, and others with its snapshot' => sub {
+	sql($node, 'CREATE TABLE bobs AS SELECT 1 AS a; ALTER TABLE bobs OWNER TO bob');
+	my $stage = with_another('bob', 'COPY public.bobs TO STDOUT;');
+	my ($said, $manifest) = counted_by('bobs', [ @$stage, '--table=small' ]);
+	like($said, qr/is done/, 'a backup');
+	is(last_backup($node, q{manifest ->> 'public.small'}), 3, 'its table is counted') or diag $manifest;
+	sql($node, 'DROP TABLE bobs');
+};
+
+# A role renames its schema while COPY runs, so that the name means a table of others when it has run. Rows in the TOAST
+# table make the server look at once; they are more than those of the other table, for what is more is taken.
+subtest 'a name that is the one of another table later' => sub {
+	sql($node, q{CREATE SCHEMA his AUTHORIZATION bob;
+		CREATE TABLE his.big (a text);
+		ALTER TABLE his.big ALTER a SET STORAGE EXTERNAL, OWNER TO bob;
+		INSERT INTO his.big SELECT repeat(md5(g::text), 80) FROM generate_series(1, 6000) AS g});
+	for my $role ('bob', 'reader')
+	{
+		my ($said, $manifest) = counted_by("his-$role", shell(qq{set -e
+			psql -qXAt -v ON_ERROR_STOP=1 -U $role <<-SQL | (sleep 1; psql -qX -c 'ALTER SCHEMA his RENAME TO hers'; cat >/dev/null)
+				SET search_path = his, public;
+				BEGIN ISOLATION LEVEL REPEATABLE READ;
+				SET TRANSACTION SNAPSHOT '\$1';
+				COPY big TO STDOUT;
+				COMMIT;
+			SQL
+			psql -qX -c 'ALTER SCHEMA hers RENAME TO his'
+			exec pg_dump -Fc --exclude-schema=his --snapshot=\$1}));
+		like($said, qr/is done/, "$role: a backup");
+		is($manifest, $all =~ s/\{/{"his.big": 6000, /r, "$role: says nothing of the other");
+	}
+	sql($node, 'DROP SCHEMA his CASCADE');
 };
 
 subtest 'of two databases at once' => sub {
@@ -134,6 +172,14 @@ subtest 'the memory for it' => sub {
 	chmod 0700, $segments or die "chmod: $!";
 	like($said, qr/is done/, 'where there is none: a backup all the same');
 	is("$manifest $read", "$all public.big public.secret public.small", 'all is counted');
+	# By what it begins with.
+	my $lock = "chmod 0 \$(LC_ALL=C grep -laE '^(ptty|yttp)' $segments/*)";
+	($said, $manifest, $read) = counted_by('locked', shell("$lock; exec pg_dump -Fc --snapshot=\$1"));
+	like($said, qr/is done/, 'where nobody gets at it: a backup all the same');
+	is("$manifest $read", "$all public.big public.secret public.small", 'all is counted');
+	my $dump = 'pg_dump -Fc --snapshot=$1 $2';
+	($said, $manifest, $read) = counted_by('locked-late', [ @{ shell("$dump >/dev/null; $lock; exec $dump \$3") }, '--table=small', '--table=secret' ]);
+	is("$manifest $read", "$all public.big public.secret", 'what was said in vain is counted, in a partial dump, too');
 };
 
 done_testing();
