@@ -105,16 +105,25 @@ REVOKE ALL ON FUNCTION pattyly.close_lost_backups() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.close_lost_backups() IS
 'Marks as failed what is running but cannot be any more, as suspect what had just been written; not what was imported, its tool knows. Returns how many. Writes pattyly.backups.';
 
+-- Asked when it is said: by then roles come and go, and another one may have the name.
+CREATE FUNCTION pattyly.may_vouch(caller name) RETURNS boolean
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) caller AND r.rolsuper);
+END;
+REVOKE ALL ON FUNCTION pattyly.may_vouch(name) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.may_vouch(name) IS
+'Whether what a role says of a backup is believed: it is a superuser now. Writes nothing.';
+
 -- Whose word it is. Others could name any size, time or location.
 CREATE FUNCTION pattyly.is_backup_vouched(b pattyly.backups) RETURNS boolean
     LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT b.session IS NOT NULL
-        OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) b.begun_by AND r.rolsuper);
+    SELECT b.session IS NOT NULL OR b.vouched;
 END;
 REVOKE ALL ON FUNCTION pattyly.is_backup_vouched(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.is_backup_vouched(pattyly.backups) IS
-'Whether run_backup() made it, or a superuser noted it. Writes nothing.';
+'Whether run_backup() made it, or one who was a superuser then noted it. Writes nothing.';
 
 -- The backup that a new one is measured against: the last good one of the same kind. What a script says of its own is no
 -- measure for run_backup(), nor for a superuser: whoever may note backups could have each of those called suspect.
@@ -199,9 +208,9 @@ BEGIN
     END IF;
     PERFORM pattyly.close_lost_backups();
     PERFORM pattyly.check_backup_location(NULL, location);
-    INSERT INTO pattyly.backups (label, kind, tool, database, started_at, location, parent_id, begun_by, session,
+    INSERT INTO pattyly.backups (label, kind, tool, database, started_at, location, parent_id, begun_by, vouched, session,
                                  server_version, system_identifier, timeline, start_lsn, server_started_at)
-    SELECT label, kind, tool, current_database(), pattyly.clock_now(), location, parent_id, caller, session,
+    SELECT label, kind, tool, current_database(), pattyly.clock_now(), location, parent_id, caller, pattyly.may_vouch(caller), session,
            split_part(current_setting('server_version'), ' ', 1), c.system_identifier, pattyly.current_timeline(),
            pg_current_wal_lsn(), pattyly.server_incarnation()
     FROM pg_control_system() AS c
@@ -226,7 +235,7 @@ BEGIN
         RAISE EXCEPTION 'there is no backup %', coalesce(id::text, 'NULL')
             USING ERRCODE = 'undefined_object', HINT = 'Pass the id that begin_backup() returned.';
     ELSIF NOT (b.begun_by = caller
-               OR EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = caller AND r.rolsuper)
+               OR pattyly.may_vouch(caller)
                OR EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = b.begun_by AND pg_has_role(caller, r.oid, 'USAGE'))) THEN
         RAISE EXCEPTION 'backup % was begun by role "%"', id, b.begun_by
             USING ERRCODE = 'insufficient_privilege', HINT = 'Only that role, its members and superusers can end it.';
@@ -277,7 +286,7 @@ BEGIN
     SET state = CASE WHEN doubt IS NULL THEN 'done' ELSE 'suspect' END, error = doubt,
         finished_at = greatest(pattyly.clock_now(), t.started_at), stop_lsn = pg_current_wal_lsn(),
         bytes = close_backup.bytes, stored_bytes = coalesce(nullif(stored, -1), close_backup.bytes),
-        checksum = close_backup.checksum, location = place, exit_status = 0,
+        checksum = close_backup.checksum, location = place, exit_status = 0, vouched = t.vouched AND pattyly.may_vouch(caller),
         annotations = t.annotations || close_backup.annotations
     WHERE t.id = b.id;
     IF doubt IS NOT NULL THEN

@@ -298,6 +298,7 @@ INSERT INTO functions VALUES
 	('M', 'is_backup_ours(pattyly.backups)'),
 	('-', 'is_backup_vouched(pattyly.backups)'),
 	('-', 'last_good_backup(pattyly.backups)'),
+	('-', 'may_vouch(name)'),
 	('-', 'merged_backup(pattyly.backups,pattyly.backups)'),
 	('-', 'merged_hold(pattyly.backups,pattyly.backups,pattyly.backups)'),
 	('-', 'new_backup_label()'),
