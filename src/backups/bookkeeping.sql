@@ -164,17 +164,22 @@ REVOKE ALL ON FUNCTION pattyly.doubt_of_size(pattyly.backups, bigint) FROM PUBLI
 COMMENT ON FUNCTION pattyly.doubt_of_size(pattyly.backups, bigint) IS
 'Why a backup of that many bytes is suspect, or NULL: it is empty, or has less than half of the last good one. Writes nothing.';
 
--- Two rows of one file: when one of them expires, the other is a lie.
-CREATE FUNCTION pattyly.check_backup_location(id bigint, location text) RETURNS text
+-- Two rows of one file: when one of them expires, the other is a lie. But nobody takes a place from run_backup() or a
+-- superuser by saying that he is there.
+CREATE FUNCTION pattyly.check_backup_location(id bigint, location text, vouched boolean) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     other pattyly.backups;
 BEGIN
+    IF location = '' OR location LIKE '-%' THEN
+        RAISE EXCEPTION 'location of a backup is not valid: %', quote_literal(left(location, 140))
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass a path or an address, or NULL. For a program, what begins with - is an option.';
+    END IF;
     SELECT * INTO other FROM pattyly.backups AS b
     WHERE b.location = check_backup_location.location AND b.id IS DISTINCT FROM check_backup_location.id
-      AND b.state IN ('running', 'done', 'suspect')
+      AND b.state IN ('running', 'done', 'suspect') AND (pattyly.is_backup_vouched(b) OR NOT check_backup_location.vouched)
     LIMIT 1;
     IF other.id IS NOT NULL THEN
         RAISE EXCEPTION 'backup % (id %) is at this location: %', other.label, other.id, location
@@ -183,9 +188,9 @@ BEGIN
     RETURN location;
 END
 $$;
-REVOKE ALL ON FUNCTION pattyly.check_backup_location(bigint, text) FROM PUBLIC;
-COMMENT ON FUNCTION pattyly.check_backup_location(bigint, text) IS
-'Returns a location as it is, for the backup of that id or, NULL, a new one. Errors: 23505 another backup that is running, done or suspect is there. Writes nothing.';
+REVOKE ALL ON FUNCTION pattyly.check_backup_location(bigint, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.check_backup_location(bigint, text, boolean) IS
+'Returns a location as it is, for the backup of that id or, NULL, a new one. vouched: what others noted is not in its way. Errors: 22023 empty, or begins with -, 23505 another backup that is running, done or suspect is there. Writes nothing.';
 
 CREATE FUNCTION pattyly.open_backup(caller name, label text, kind text, tool text, location text, parent_id bigint, session integer)
     RETURNS bigint
@@ -207,7 +212,7 @@ BEGIN
             USING ERRCODE = 'undefined_object', HINT = 'Look it up in pattyly.backups: its state has to be done.';
     END IF;
     PERFORM pattyly.close_lost_backups();
-    PERFORM pattyly.check_backup_location(NULL, location);
+    PERFORM pattyly.check_backup_location(NULL, location, session IS NOT NULL OR pattyly.may_vouch(caller));
     INSERT INTO pattyly.backups (label, kind, tool, database, started_at, location, parent_id, begun_by, vouched, session,
                                  server_version, system_identifier, timeline, start_lsn, server_started_at)
     SELECT label, kind, tool, current_database(), pattyly.clock_now(), location, parent_id, caller, pattyly.may_vouch(caller), session,
@@ -277,7 +282,7 @@ BEGIN
         RAISE EXCEPTION 'annotations of a backup must be a JSON object'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as ''{"host": "db1"}''.';
     END IF;
-    PERFORM pattyly.check_backup_location(b.id, place);
+    PERFORM pattyly.check_backup_location(b.id, place, b.vouched AND pattyly.may_vouch(caller));
     stored := pattyly.stored_backup_bytes(place);
     doubt := coalesce(pattyly.doubt_of_size(b, bytes),
                       CASE WHEN stored = -1 THEN format('there is no file %s', place)
@@ -327,14 +332,14 @@ CREATE FUNCTION pattyly.begin_backup(label text, kind text DEFAULT 'dump', tool 
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_begin_backup';
 REVOKE ALL ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint) IS
-'Notes that an outside script begins a backup; end it with finish_backup() or fail_backup() in any session. label: its name; kind: dump | base | incremental | wal | snapshot; tool: what makes it, such as pg_dump; location: where it goes, a path on the server or an address; parent_id: what an incremental one builds on. Database, version, timeline, WAL position and system identifier are filled in. Returns its id. One that nobody ends fails after pattyly.backup_timeout, or when the server is restarted. Errors: 22004, 22023 for bad arguments, 42704 no such parent, 23505 another backup is at that location. Writes pattyly.backups.';
+'Notes that an outside script begins a backup; end it with finish_backup() or fail_backup() in any session. label: its name; kind: dump | base | incremental | wal | snapshot; tool: what makes it, such as pg_dump; location: where it goes, a path on the server or an address; parent_id: what an incremental one builds on. Database, version, timeline, WAL position and system identifier are filled in. Returns its id. One that nobody ends fails after pattyly.backup_timeout, or when the server is restarted. Errors: 22004, 22023 for bad arguments, 42704 no such parent, 23505 another backup is at that location (for a superuser: one that run_backup() made or a superuser noted). Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.finish_backup(id bigint, bytes bigint, checksum text DEFAULT NULL, location text DEFAULT NULL,
                                       annotations jsonb DEFAULT '{}') RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_finish_backup';
 REVOKE ALL ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) IS
-'Notes that a backup is complete. bytes: its size; checksum: such as sha256:..., at most 200 characters; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size, checksum or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
+'Notes that a backup is complete. bytes: its size; checksum: such as sha256:..., at most 200 characters; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size, checksum, location or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.fail_backup(id bigint, error text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_fail_backup';
