@@ -164,6 +164,9 @@ SELECT fails($$SELECT pattyly.hold_backup(id_of('d5'), 'x', '2026-11-25 13:00+00
 SELECT fails($$SELECT pattyly.hold_backup(id_of('d5'), 'x', '-infinity')$$, '22023', 'until never');
 UPDATE pattyly.backups SET state = 'expired' WHERE label = 'd5';
 SELECT fails($$SELECT pattyly.hold_backup(id_of('d5'), 'x')$$, '55000', 'one that has expired');
+UPDATE pattyly.backups SET state = 'running', session = 1 WHERE label = 'd5';
+SELECT fails($$SELECT pattyly.hold_backup(id_of('d5'), 'x')$$, '55000', 'one that run_backup() is making');
+SELECT fails($$SELECT pattyly.release_backup(id_of('d5'))$$, '55000', 'nor can that be released');
 SELECT ok((SELECT bool_and(hold_reason IS NULL) FROM pattyly.backups), 'none of these left a hold');
 
 ---- Suspects and chains -----------------------------------------------------------------------------------------------
