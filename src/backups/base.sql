@@ -29,6 +29,7 @@ CREATE TABLE pattyly.backups (
     verify_result     jsonb,
     expired_at        timestamptz,
     begun_by          name NOT NULL DEFAULT current_user,
+    vouched           boolean NOT NULL DEFAULT true,
     session           integer,
     server_started_at timestamptz
 );
@@ -54,6 +55,7 @@ COMMENT ON COLUMN pattyly.backups.annotations IS 'What else is known of it; form
 COMMENT ON COLUMN pattyly.backups.hold_reason IS 'Why it must not expire, until hold_until (NULL: until release_backup()).';
 COMMENT ON COLUMN pattyly.backups.verify_result IS 'Of the last verify_backup(): {"ok", "by", "seconds", "tables", "rows", "differences", ...}.';
 COMMENT ON COLUMN pattyly.backups.begun_by IS 'The role that may finish it, with those that are members of it.';
+COMMENT ON COLUMN pattyly.backups.vouched IS 'A superuser noted it, and he or another one ended it; of a run_backup() it does not matter.';
 COMMENT ON COLUMN pattyly.backups.session IS 'The process that makes it; NULL when an outside script does.';
 COMMENT ON COLUMN pattyly.backups.server_started_at IS 'When the server had been started in which it began: what runs does not survive a restart. NULL: it came by import_backups().';
 

@@ -105,16 +105,25 @@ REVOKE ALL ON FUNCTION pattyly.close_lost_backups() FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.close_lost_backups() IS
 'Marks as failed what is running but cannot be any more, as suspect what had just been written; not what was imported, its tool knows. Returns how many. Writes pattyly.backups.';
 
+-- Asked when it is said: by then roles come and go, and another one may have the name.
+CREATE FUNCTION pattyly.may_vouch(caller name) RETURNS boolean
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) caller AND r.rolsuper);
+END;
+REVOKE ALL ON FUNCTION pattyly.may_vouch(name) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.may_vouch(name) IS
+'Whether what a role says of a backup is believed: it is a superuser now. Writes nothing.';
+
 -- Whose word it is. Others could name any size, time or location.
 CREATE FUNCTION pattyly.is_backup_vouched(b pattyly.backups) RETURNS boolean
     LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT b.session IS NOT NULL
-        OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) b.begun_by AND r.rolsuper);
+    SELECT b.session IS NOT NULL OR b.vouched;
 END;
 REVOKE ALL ON FUNCTION pattyly.is_backup_vouched(pattyly.backups) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.is_backup_vouched(pattyly.backups) IS
-'Whether run_backup() made it, or a superuser noted it. Writes nothing.';
+'Whether run_backup() made it, or one who was a superuser then noted it. Writes nothing.';
 
 -- The backup that a new one is measured against: the last good one of the same kind. What a script says of its own is no
 -- measure for run_backup(), nor for a superuser: whoever may note backups could have each of those called suspect.
@@ -155,17 +164,22 @@ REVOKE ALL ON FUNCTION pattyly.doubt_of_size(pattyly.backups, bigint) FROM PUBLI
 COMMENT ON FUNCTION pattyly.doubt_of_size(pattyly.backups, bigint) IS
 'Why a backup of that many bytes is suspect, or NULL: it is empty, or has less than half of the last good one. Writes nothing.';
 
--- Two rows of one file: when one of them expires, the other is a lie.
-CREATE FUNCTION pattyly.check_backup_location(id bigint, location text) RETURNS text
+-- Two rows of one file: when one of them expires, the other is a lie. But nobody takes a place from run_backup() or a
+-- superuser by saying that he is there.
+CREATE FUNCTION pattyly.check_backup_location(id bigint, location text, vouched boolean) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     other pattyly.backups;
 BEGIN
+    IF location = '' OR location LIKE '-%' THEN
+        RAISE EXCEPTION 'location of a backup is not valid: %', quote_literal(left(location, 140))
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass a path or an address, or NULL. For a program, what begins with - is an option.';
+    END IF;
     SELECT * INTO other FROM pattyly.backups AS b
     WHERE b.location = check_backup_location.location AND b.id IS DISTINCT FROM check_backup_location.id
-      AND b.state IN ('running', 'done', 'suspect')
+      AND b.state IN ('running', 'done', 'suspect') AND (pattyly.is_backup_vouched(b) OR NOT check_backup_location.vouched)
     LIMIT 1;
     IF other.id IS NOT NULL THEN
         RAISE EXCEPTION 'backup % (id %) is at this location: %', other.label, other.id, location
@@ -174,9 +188,9 @@ BEGIN
     RETURN location;
 END
 $$;
-REVOKE ALL ON FUNCTION pattyly.check_backup_location(bigint, text) FROM PUBLIC;
-COMMENT ON FUNCTION pattyly.check_backup_location(bigint, text) IS
-'Returns a location as it is, for the backup of that id or, NULL, a new one. Errors: 23505 another backup that is running, done or suspect is there. Writes nothing.';
+REVOKE ALL ON FUNCTION pattyly.check_backup_location(bigint, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.check_backup_location(bigint, text, boolean) IS
+'Returns a location as it is, for the backup of that id or, NULL, a new one. vouched: what others noted is not in its way. Errors: 22023 empty, or begins with -, 23505 another backup that is running, done or suspect is there. Writes nothing.';
 
 CREATE FUNCTION pattyly.open_backup(caller name, label text, kind text, tool text, location text, parent_id bigint, session integer)
     RETURNS bigint
@@ -198,10 +212,10 @@ BEGIN
             USING ERRCODE = 'undefined_object', HINT = 'Look it up in pattyly.backups: its state has to be done.';
     END IF;
     PERFORM pattyly.close_lost_backups();
-    PERFORM pattyly.check_backup_location(NULL, location);
-    INSERT INTO pattyly.backups (label, kind, tool, database, started_at, location, parent_id, begun_by, session,
+    PERFORM pattyly.check_backup_location(NULL, location, session IS NOT NULL OR pattyly.may_vouch(caller));
+    INSERT INTO pattyly.backups (label, kind, tool, database, started_at, location, parent_id, begun_by, vouched, session,
                                  server_version, system_identifier, timeline, start_lsn, server_started_at)
-    SELECT label, kind, tool, current_database(), pattyly.clock_now(), location, parent_id, caller, session,
+    SELECT label, kind, tool, current_database(), pattyly.clock_now(), location, parent_id, caller, pattyly.may_vouch(caller), session,
            split_part(current_setting('server_version'), ' ', 1), c.system_identifier, pattyly.current_timeline(),
            pg_current_wal_lsn(), pattyly.server_incarnation()
     FROM pg_control_system() AS c
@@ -226,7 +240,7 @@ BEGIN
         RAISE EXCEPTION 'there is no backup %', coalesce(id::text, 'NULL')
             USING ERRCODE = 'undefined_object', HINT = 'Pass the id that begin_backup() returned.';
     ELSIF NOT (b.begun_by = caller
-               OR EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = caller AND r.rolsuper)
+               OR pattyly.may_vouch(caller)
                OR EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = b.begun_by AND pg_has_role(caller, r.oid, 'USAGE'))) THEN
         RAISE EXCEPTION 'backup % was begun by role "%"', id, b.begun_by
             USING ERRCODE = 'insufficient_privilege', HINT = 'Only that role, its members and superusers can end it.';
@@ -268,7 +282,7 @@ BEGIN
         RAISE EXCEPTION 'annotations of a backup must be a JSON object'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as ''{"host": "db1"}''.';
     END IF;
-    PERFORM pattyly.check_backup_location(b.id, place);
+    PERFORM pattyly.check_backup_location(b.id, place, b.vouched AND pattyly.may_vouch(caller));
     stored := pattyly.stored_backup_bytes(place);
     doubt := coalesce(pattyly.doubt_of_size(b, bytes),
                       CASE WHEN stored = -1 THEN format('there is no file %s', place)
@@ -277,7 +291,7 @@ BEGIN
     SET state = CASE WHEN doubt IS NULL THEN 'done' ELSE 'suspect' END, error = doubt,
         finished_at = greatest(pattyly.clock_now(), t.started_at), stop_lsn = pg_current_wal_lsn(),
         bytes = close_backup.bytes, stored_bytes = coalesce(nullif(stored, -1), close_backup.bytes),
-        checksum = close_backup.checksum, location = place, exit_status = 0,
+        checksum = close_backup.checksum, location = place, exit_status = 0, vouched = t.vouched AND pattyly.may_vouch(caller),
         annotations = t.annotations || close_backup.annotations
     WHERE t.id = b.id;
     IF doubt IS NOT NULL THEN
@@ -318,14 +332,14 @@ CREATE FUNCTION pattyly.begin_backup(label text, kind text DEFAULT 'dump', tool 
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_begin_backup';
 REVOKE ALL ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint) IS
-'Notes that an outside script begins a backup; end it with finish_backup() or fail_backup() in any session. label: its name; kind: dump | base | incremental | wal | snapshot; tool: what makes it, such as pg_dump; location: where it goes, a path on the server or an address; parent_id: what an incremental one builds on. Database, version, timeline, WAL position and system identifier are filled in. Returns its id. One that nobody ends fails after pattyly.backup_timeout, or when the server is restarted. Errors: 22004, 22023 for bad arguments, 42704 no such parent, 23505 another backup is at that location. Writes pattyly.backups.';
+'Notes that an outside script begins a backup; end it with finish_backup() or fail_backup() in any session. label: its name; kind: dump | base | incremental | wal | snapshot; tool: what makes it, such as pg_dump; location: where it goes, a path on the server or an address; parent_id: what an incremental one builds on. Database, version, timeline, WAL position and system identifier are filled in. Returns its id. One that nobody ends fails after pattyly.backup_timeout, or when the server is restarted. Errors: 22004, 22023 for bad arguments, 42704 no such parent, 23505 another backup is at that location (for a superuser: one that run_backup() made or a superuser noted). Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.finish_backup(id bigint, bytes bigint, checksum text DEFAULT NULL, location text DEFAULT NULL,
                                       annotations jsonb DEFAULT '{}') RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_finish_backup';
 REVOKE ALL ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) IS
-'Notes that a backup is complete. bytes: its size; checksum: such as sha256:..., at most 200 characters; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size, checksum or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
+'Notes that a backup is complete. bytes: its size; checksum: such as sha256:..., at most 200 characters; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size, checksum, location or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.fail_backup(id bigint, error text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_fail_backup';

@@ -147,7 +147,7 @@ catalogue_set_location(int64 id, const char *location)
 	own_spi_begin(&own);
 	own_arg_bigint(&args, id);
 	own_arg_text(&args, location);
-	own_spi_run("UPDATE pattyly.backups AS b SET location = pattyly.check_backup_location(b.id, $2) WHERE b.id = $1", &args);
+	own_spi_run("UPDATE pattyly.backups AS b SET location = pattyly.check_backup_location(b.id, $2, pattyly.is_backup_vouched(b)) WHERE b.id = $1", &args);
 	own_spi_end(&own);
 }
 

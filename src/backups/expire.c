@@ -150,6 +150,18 @@ tell_left(const Expiry *expiry, const RetentionPlan *plan)
 	}
 }
 
+/*
+ * Of what run_backup() made or a superuser noted, others cannot say that it is
+ * theirs as well; and what they noted must not have it removed by its label.
+ */
+static const char removal_query[] =
+	"SELECT b.location, coalesce(b.database, current_database()), v.vouched::int::bigint,"
+	"  (SELECT min(o.id) FROM pattyly.backups AS o"
+	"   WHERE o.id <> b.id AND o.state IN ('running', 'done', 'suspect')"
+	"     AND CASE WHEN pattyly.is_backup_vouched(o) THEN o.location = b.location OR NOT v.vouched AND $2 = 1 AND o.label = b.label"
+	"              ELSE NOT v.vouched AND o.location = b.location END)"
+	" FROM pattyly.backups AS b, LATERAL (SELECT pattyly.is_backup_vouched(b)) AS v (vouched) WHERE b.id = $1";
+
 static void
 read_removal(Removal *removal, const RetentionPlan *plan, int i)
 {
@@ -162,11 +174,8 @@ read_removal(Removal *removal, const RetentionPlan *plan, int i)
 	removal->reason = retentionplan_reason(plan, i);
 	own_spi_begin(&own);
 	own_arg_bigint(&args, removal->id);
-	own_spi_run("SELECT b.location, coalesce(b.database, current_database()),"
-				"  pattyly.is_backup_vouched(b)::int::bigint,"
-				"  (SELECT min(o.id) FROM pattyly.backups AS o"
-				"   WHERE o.id <> b.id AND o.location = b.location AND o.state IN ('running', 'done', 'suspect'))"
-				" FROM pattyly.backups AS b WHERE b.id = $1", &args);
+	own_arg_bigint(&args, stages_have(backups_remove_stages, 'l') || stages_have(backups_remove_stages, 'f'));
+	own_spi_run(removal_query, &args);
 	removal->location = own_text(0, 1);
 	if (removal->location)
 		removal->location = MemoryContextStrdup(memory, removal->location);
@@ -199,14 +208,23 @@ remove_file(Removal *removal, const char *name)
 	removal->end = REMOVAL_GONE;
 }
 
-/* s3://bucket/name: for no program a path of this server, wherever it starts from. */
+#define LOWER_OR_DIGIT "abcdefghijklmnopqrstuvwxyz0123456789"
+
+/*
+ * s3://bucket/name: for no program a path of this server, wherever it starts from,
+ * nor a pattern (s3cmd removes all that matches one), nor another backup's in
+ * other letters.
+ */
 static bool
 is_address(const char *location)
 {
-	size_t		scheme = strspn(location, "abcdefghijklmnopqrstuvwxyz0123456789");
+	const char *rest = location + strspn(location, LOWER_OR_DIGIT);
 
-	return scheme > 0 && strncmp(location + scheme, "://", 3) == 0 && location[scheme + 3] != '/' &&
-		strncmp(location, "file:", 5) != 0 && strstr(location, "..") == NULL;
+	if (rest == location || strncmp(rest, "://", 3) != 0 || strncmp(location, "file:", 5) == 0)
+		return false;
+	rest += 3;
+	return rest[strspn(rest, LOWER_OR_DIGIT "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.+:@=/-")] == '\0' && *rest != '/' &&
+		strstr(rest, "..") == NULL && strstr(rest, "//") == NULL && strstr(rest, "/./") == NULL;
 }
 
 /* Whoever may note a backup may not have any file removed. */
@@ -384,7 +402,7 @@ report_removal(const Removal *removal)
 			ereport(WARNING,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("backup %s (id " INT64_FORMAT ") has expired, but %s stays: it is also that of backup " INT64_FORMAT,
-							removal->label, removal->id, removal->location, removal->shared_with),
+							removal->label, removal->id, removal->location ? removal->location : removal->label, removal->shared_with),
 					 errhint("Give each backup a location of its own: what is overwritten is lost before it expires.")));
 			break;
 		case REMOVAL_DONE:

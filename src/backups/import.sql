@@ -173,10 +173,11 @@ BEGIN
     END IF;
     IF old.id IS NULL THEN
         INSERT INTO pattyly.backups AS b (label, kind, tool, state, started_at, finished_at, bytes, stored_bytes, location,
-            server_version, system_identifier, timeline, start_lsn, stop_lsn, parent_id, error, annotations, hold_reason, begun_by)
+            server_version, system_identifier, timeline, start_lsn, stop_lsn, parent_id, error, annotations, hold_reason, begun_by, vouched)
         VALUES (new.label, new.kind, new.tool, new.state, new.started_at, new.finished_at, new.bytes, new.stored_bytes,
             new.location, new.server_version, new.system_identifier, new.timeline, new.start_lsn, new.stop_lsn, new.parent_id,
-            new.error, new.annotations, CASE WHEN (new.annotations -> 'kept')::boolean THEN format('%s keeps it', new.tool) END, caller)
+            new.error, new.annotations, CASE WHEN (new.annotations -> 'kept')::boolean THEN format('%s keeps it', new.tool) END, caller,
+            pattyly.may_vouch(caller))
         RETURNING b.id INTO take_in_backup.id;
         is_changed := true;
         RETURN;

@@ -89,6 +89,10 @@ BEGIN
                               ELSE format('The oldest is %s (id %s): it has the data of %s, and nothing from before can be restored.',
                                           oldest.label, oldest.id, pattyly.backup_data_at(oldest)) END;
     END IF;
+    IF chosen.kind = 'dump' AND NOT pattyly.is_backup_vouched(chosen) THEN
+        RAISE WARNING 'backup % (id %) was noted by role "%", not by superusers from begin to end', chosen.label, chosen.id, chosen.begun_by
+            USING HINT = 'Whether it is there, and what is in it, is the word of that role; run_backup() makes one that is trusted.';
+    END IF;
     IF chosen.kind = 'dump' AND target > chosen.started_at THEN
         RAISE NOTICE 'backup % (id %) is a dump: it has the database as it was at %', chosen.label, chosen.id, chosen.started_at
             USING HINT = 'What was changed between then and the target is not in it; a base backup with WAL would have it.';
@@ -98,7 +102,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.backup_for(timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.backup_for(timestamptz) IS
-'The good backup of this database, or of this cluster, that has the newest data from before a time: its id, for restore_plan(). A dump has the data of its start, also when it ended after that time; anything else that of its end. A NOTICE when it is a dump, which has nothing from after it began. Errors: 22004 NULL, 42704 none that old (the hint names the oldest). Writes nothing.';
+'The good backup of this database, or of this cluster, that has the newest data from before a time: its id, for restore_plan(). A dump has the data of its start, also when it ended after that time; anything else that of its end. A NOTICE when it is a dump, which has nothing from after it began; a WARNING when neither run_backup() made that nor a superuser noted it. Errors: 22004 NULL, 42704 none that old (the hint names the oldest). Writes nothing.';
 
 ---- what the plan is made of -------------------------------------------------------------------------------------------
 
@@ -489,6 +493,11 @@ BEGIN
     IF b.state = 'suspect' THEN
         RETURN NEXT pattyly.plan_line('# WARNING: it is suspect: ' || coalesce(b.error, 'nobody noted why'));
     END IF;
+    -- The file of a dump is run: who named it would be superuser, and the server's account by psql's \!.
+    IF b.kind = 'dump' AND NOT pattyly.is_backup_vouched(b) THEN
+        RETURN NEXT pattyly.plan_line(format('# WARNING: it was noted by role "%s", not by superusers from begin to end. What is in the file is run as a superuser.', b.begun_by));
+        RETURN NEXT 'false # Ends "sh -e". Take this line out when you are sure that the file is what that role says.';
+    END IF;
     IF b.kind = 'incremental' AND NOT EXISTS (SELECT FROM pattyly.restorable_backups() AS r WHERE r.id = coalesce(b.parent_id, 0)) THEN
         RETURN NEXT '# WARNING: a backup that it builds on is not good, or not known.';
     END IF;
@@ -501,13 +510,14 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.restore_plan(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.restore_plan(bigint) IS
-'The commands that restore a backup beside what is there, a line each, for sh and the account of the server: a dump into a new database, a cluster into a new directory and a second server. What the caller may not read of the settings is left for him to fill in. Errors: 42704 no such backup, 55000 it failed, runs or expired, or nobody knows where it is, 42501 the caller may not see how it is fetched, 0A000 of a tool for which there is no plan. Writes nothing.';
+'The commands that restore a backup beside what is there, a line each, for sh and the account of the server: a dump into a new database, a cluster into a new directory and a second server. What the caller may not read of the settings is left for him to fill in. That of a dump which neither run_backup() made nor a superuser noted ends at its first command, until somebody takes that out. Errors: 42704 no such backup, 55000 it failed, runs or expired, or nobody knows where it is, 42501 the caller may not see how it is fetched, 0A000 of a tool for which there is no plan. Writes nothing.';
 
 GRANT EXECUTE ON FUNCTION
     pattyly.shell_quote(text),
     pattyly.restorable_backups(),
     pattyly.restorable_here(),
     pattyly.is_backup_ours(pattyly.backups),
+    pattyly.is_backup_vouched(pattyly.backups),
     pattyly.backup_data_at(pattyly.backups),
     pattyly.setting_if_readable(text),
     pattyly.plan_connection(),

@@ -81,13 +81,17 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no backup %', coalesce(id::text, 'NULL')
             USING ERRCODE = 'undefined_object', HINT = 'Look it up in pattyly.backups.';
+    -- Its run could not end, nor be terminated, as long as this transaction is open.
+    ELSIF b.state = 'running' AND b.session IS NOT NULL THEN
+        RAISE EXCEPTION 'backup % is being made', b.id
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Hold it when it is done.';
     END IF;
     RETURN b;
 END
 $$;
 REVOKE ALL ON FUNCTION pattyly.backup_to_hold(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.backup_to_hold(bigint) IS
-'The row of a backup, locked. Errors: 42704 no such backup. Writes nothing.';
+'The row of a backup, locked. Errors: 42704 no such backup, 55000 run_backup() is making it. Writes nothing.';
 
 CREATE FUNCTION pattyly.check_hold(reason text, until timestamptz) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -166,13 +170,13 @@ CREATE FUNCTION pattyly.hold_backup(id bigint, reason text, until timestamptz DE
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_hold_backup';
 REVOKE ALL ON FUNCTION pattyly.hold_backup(bigint, text, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.hold_backup(bigint, text, timestamptz) IS
-'Keeps a backup whatever the retention says. reason: why, for whoever reads the plan; until: when the hold ends, NULL: with release_backup(). Replaces an earlier hold. Waits while a backup is being removed. Errors: 42704 no such backup, 22023 no reason, or an end in the past, 55000 it failed or has expired. Writes pattyly.backups.';
+'Keeps a backup whatever the retention says. reason: why, for whoever reads the plan; until: when the hold ends, NULL: with release_backup(). Replaces an earlier hold. Waits while a backup is being removed. Errors: 42704 no such backup, 22023 no reason, or an end in the past, 55000 it failed or has expired, or run_backup() is making it. Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.release_backup(id bigint) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_release_backup';
 REVOKE ALL ON FUNCTION pattyly.release_backup(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.release_backup(bigint) IS
-'Ends a hold; a backup without one stays as it is. Errors: 42704 no such backup. Writes pattyly.backups.';
+'Ends a hold; a backup without one stays as it is. Errors: 42704 no such backup, 55000 run_backup() is making it. Writes pattyly.backups.';
 
 CREATE PROCEDURE pattyly.expire_backups(dry_run boolean DEFAULT true)
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_expire_backups';

@@ -48,7 +48,7 @@ BEGIN
         RAISE EXCEPTION 'backup % was made by another server', b.id
             USING ERRCODE = 'insufficient_privilege', HINT = 'Verify it there.';
     ELSIF NOT pattyly.is_backup_trusted(b) THEN
-        RAISE EXCEPTION 'backup % was noted by role "%", who is no superuser', b.id, b.begun_by
+        RAISE EXCEPTION 'backup % was noted by role "%", not by superusers from begin to end', b.id, b.begun_by
             USING ERRCODE = 'insufficient_privilege',
                   HINT = 'A restore runs what is in the dump as a superuser: verify only what run_backup() made or a superuser noted.';
     ELSIF b.location IS NULL THEN

@@ -195,8 +195,9 @@ subtest 'no file goes that is not the backup\'s own' => sub {
 	sql('CREATE ROLE script; GRANT USAGE ON SCHEMA pattyly TO script;
 		GRANT EXECUTE ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint), pattyly.finish_backup(bigint, bigint, text, text, jsonb) TO script');
 	append_to_file("$dir/precious", 'secret');
-	for my $case ([ 'p1', "$dir/precious" ], [ 'p2', '/etc/passwd' ], [ 'p3', '--all' ], [ 'p4', 's3://bucket/p4' ], [ 'p5', substr("$dir/precious", 1) ],
-		[ 'p6', ":local:$dir/precious" ], [ 'p7', "file://$dir/precious" ], [ 'p8', "disk://$dir/precious" ], [ 'p9', 's3://bucket/../other/p9' ])
+	for my $case ([ 'p1', "$dir/precious" ], [ 'p2', '/etc/passwd' ], [ 'p3', '@all' ], [ 'p4', 's3://bucket/p4' ], [ 'p5', substr("$dir/precious", 1) ],
+		[ 'p6', ":local:$dir/precious" ], [ 'p7', "file://$dir/precious" ], [ 'p8', "disk://$dir/precious" ], [ 'p9', 's3://bucket/../other/p9' ],
+		[ 'p10', 's3://bucket/*' ], [ 'p11', 's3://bucket/d?' ], [ 'p12', 's3://bucket/d%31' ], [ 'p13', 's3://bucket//d1' ], [ 'p14', 's3://bucket/./d1' ], [ 'p15', "s3://bucket/d1\n" ])
 	{
 		at($node, later('-2 days'), qq{SET ROLE script; SELECT pattyly.finish_backup(pattyly.begin_backup('$case->[0]', location => '$case->[1]'), 6)});
 	}
@@ -205,10 +206,10 @@ subtest 'no file goes that is not the backup\'s own' => sub {
 	sql(q{UPDATE pattyly.backups SET state = 'done'});
 	add('d1', 1);
 	my ($status, undef, $err) = expire($remote);
-	is(scalar(() = $err =~ /WARNING:\s+42501: backup p[1-9] .*could not be removed: a role that is no superuser said that it is at/g), 8, 'paths that a script gave are not taken');
+	is(scalar(() = $err =~ /WARNING:\s+42501: backup p[1-9]\d? .*could not be removed: a role that is no superuser said that it is at/g), 14, 'paths that a script gave are not taken');
 	is(files(), 'd1.dump precious', 'the file is there');
 	like(removed(), qr/\A\S+ postgres p4 p4\.dump \d+ s3:\/\/bucket\/p4\n\z/, 'an address is');
-	is(sql(q{SELECT string_agg(label, ' ' ORDER BY label) FROM pattyly.backups WHERE state = 'done'}), 'd1 p0 p1 p2 p3 p5 p6 p7 p8 p9', 'the rows stay');
+	is(sql(q{SELECT string_agg(label, ' ' ORDER BY label) FROM pattyly.backups WHERE state = 'done'}), 'd1 p0 p1 p10 p11 p12 p13 p14 p15 p2 p3 p5 p6 p7 p8 p9', 'the rows stay');
 
 	begin();
 	add('d1', 1);
@@ -217,6 +218,24 @@ subtest 'no file goes that is not the backup\'s own' => sub {
 	is($status, 0, 'two rows of one file');
 	like($err, qr/WARNING:\s+55006: backup d2 \(id \d+\) has expired, but \S+d1\.dump stays: it is also that of backup \d+/, 'a warning');
 	is(files(), 'd1.dump', 'the file is the other one\'s');
+
+	# Programs that go by the label, which a script chooses.
+	begin();
+	add('d1', 1, 's3://bucket/d1.dump');
+	at($node, later('-' . (4 - $_) . ' days'), qq{SET ROLE script; SELECT pattyly.finish_backup(pattyly.begin_backup('d$_'), 6)}) for 1 .. 3;
+	($status, undef, $err) = expire(stages(qq{[["$remover", "%f"]]}));
+	is($status, 0, 'two rows of one label');
+	is(removed(), "postgres d2.dump\n", 'what is only the script\'s goes');
+	like($err, qr/WARNING:\s+55006: backup d1 \(id \d+\) has expired, but d1 stays: it is also that of backup \d+/, 'what is trusted stays');
+
+	# What a script says to be its own as well goes all the same.
+	begin();
+	add('d1', 1);
+	add('d2', 2);
+	at($node, later('-1 day'), qq{SET ROLE script; SELECT pattyly.finish_backup(pattyly.begin_backup('mine'), 6)});
+	sql(q{UPDATE pattyly.backups SET location = '} . path('d2') . q{' WHERE label = 'mine'});
+	is((expire())[0], 0, 'a row that a script noted of a file');
+	is(files(), 'd1.dump', 'keeps nothing from going');
 };
 
 subtest 'chains' => sub {

@@ -142,7 +142,7 @@ subtest 'what is refused' => sub {
 		my $id = last_backup($node, 'id');
 		my (undef, undef, $said) = attempt($node, "$change; CALL pattyly.verify_backup($id)");
 		like($said, $error, $what);
-		sql($node, "UPDATE pattyly.backups SET state = 'done', kind = 'dump', session = 1, location = '$directory/all.dump', begun_by = current_user, database = 'postgres',
+		sql($node, "UPDATE pattyly.backups SET state = 'done', kind = 'dump', session = 1, location = '$directory/all.dump', begun_by = current_user, vouched = true, database = 'postgres',
 			server_version = split_part(current_setting('server_version'), ' ', 1), annotations = '{}' WHERE id = $id");
 	};
 	my $set = 'UPDATE pattyly.backups SET';
@@ -151,8 +151,8 @@ subtest 'what is refused' => sub {
 	$refused->('one that is running', "$set state = 'running', session = NULL", qr/ERROR:  55000: backup \d+ is running/);
 	$refused->('another kind', "$set kind = 'base'", qr/ERROR:  0A000: backup \d+ is of kind base/);
 	$refused->('no location', "$set location = NULL", qr/ERROR:  55000: nobody noted where/);
-	$refused->('noted by another', "$set session = NULL, begun_by = 'owner'", qr/ERROR:  42501: backup \d+ was noted by role "owner", who is no superuser/);
-	$refused->('noted by a role that is gone', "$set session = NULL, begun_by = 'nobody'", qr/ERROR:  42501: backup/);
+	$refused->('noted by another', "$set session = NULL, vouched = false, begun_by = 'owner'", qr/ERROR:  42501: backup \d+ was noted by role "owner", not by superusers from begin to end/);
+	$refused->('noted by a role that is gone', "$set session = NULL, vouched = false, begun_by = 'nobody'", qr/ERROR:  42501: backup/);
 	$refused->('stored elsewhere, no way to fetch it', "$set location = 's3://x'", qr/ERROR:  55000: setting "pattyly.backup_fetch_stages" names no programs/);
 	$refused->('not enough room', q{UPDATE pattyly.backups SET annotations = '{"database_bytes": 9000000000000000}'}, qr/ERROR:  53100: there is no room to restore a database of 9000000000000000 bytes/);
 	is(last_backup($node, 'state'), 'done', 'which does not make it suspect');

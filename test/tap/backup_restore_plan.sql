@@ -56,6 +56,19 @@ SELECT is(pattyly.plan_checksum('sha256:' || repeat('a', 64), E'/b/\\n'), E'test
 SELECT made('bad', '-1 hour', state => 'suspect') AS suspect \gset
 SELECT ok('# WARNING: it is suspect: too small rm -rf /' IN (SELECT pattyly.restore_plan(:suspect)), 'a suspect one comes with a warning, on one line');
 
+-- Who may note backups names a file, and a superuser would run what is in it.
+SELECT is_empty($$SELECT line FROM pattyly.restore_plan($$ || :first || $$) AS line WHERE line ~ '^false|noted by'$$, 'one that a superuser noted stops nowhere');
+SELECT made('told', '-1 minute') AS told \gset
+UPDATE pattyly.backups SET vouched = false, begun_by = E'a\nrm -rf /' WHERE id = :told;
+SELECT is(ARRAY(SELECT line FROM pattyly.restore_plan(:told) AS line LIMIT 3 OFFSET 1), ARRAY[
+	'# WARNING: it was noted by role "a rm -rf /", not by superusers from begin to end. What is in the file is run as a superuser.',
+	'false # Ends "sh -e". Take this line out when you are sure that the file is what that role says.',
+	format('# It goes into a new database, "%s_restored"; nothing that is there changes. It has the data of 2029-12-31 22:59:00+00.', current_database())], 'one that another role noted stops before anything else');
+SELECT is((SELECT line FROM commands_of(:told) AS line LIMIT 1), 'false # Ends "sh -e". Take this line out when you are sure that the file is what that role says.', 'at its first command');
+UPDATE pattyly.backups SET session = 1 WHERE id = :told;
+SELECT is_empty($$SELECT line FROM pattyly.restore_plan($$ || :told || $$) AS line WHERE line ~ '^false|noted by'$$, 'a run of that role does not');
+DELETE FROM pattyly.backups WHERE id = :told;
+
 SELECT made('i', '-1 hour', 'incremental', tool => 'pgbackrest', database => NULL, annotations => '{"stanza": "main"}') AS child \gset
 UPDATE pattyly.backups SET parent_id = :base WHERE id = :child;
 SELECT ok('# WARNING: a backup that it builds on is not good, or not known.' NOT IN (SELECT pattyly.restore_plan(:child)), 'a whole chain');

@@ -164,6 +164,9 @@ SELECT fails($$SELECT pattyly.hold_backup(id_of('d5'), 'x', '2026-11-25 13:00+00
 SELECT fails($$SELECT pattyly.hold_backup(id_of('d5'), 'x', '-infinity')$$, '22023', 'until never');
 UPDATE pattyly.backups SET state = 'expired' WHERE label = 'd5';
 SELECT fails($$SELECT pattyly.hold_backup(id_of('d5'), 'x')$$, '55000', 'one that has expired');
+UPDATE pattyly.backups SET state = 'running', session = 1 WHERE label = 'd5';
+SELECT fails($$SELECT pattyly.hold_backup(id_of('d5'), 'x')$$, '55000', 'one that run_backup() is making');
+SELECT fails($$SELECT pattyly.release_backup(id_of('d5'))$$, '55000', 'nor can that be released');
 SELECT ok((SELECT bool_and(hold_reason IS NULL) FROM pattyly.backups), 'none of these left a hold');
 
 ---- Suspects and chains -----------------------------------------------------------------------------------------------
@@ -250,12 +253,41 @@ SET ROLE tests_retention_script;
 SELECT noted('tiny');
 RESET ROLE;
 SELECT is((SELECT state FROM pattyly.backups WHERE label = 'tiny'), 'suspect', 'as theirs are');
-UPDATE pattyly.backups SET begun_by = 'dropped_since' WHERE label IN ('d1', 'd3');
-SELECT ok(reason('d1') ~ '^\+' AND reason('d3') ~ '^-', 'a run is trusted whoever called it; what somebody noted who is gone is not');
+UPDATE pattyly.backups SET vouched = false WHERE label IN ('d1', 'd3');
+SELECT ok(reason('d1') ~ '^\+' AND reason('d3') ~ '^-', 'a run is trusted whoever called it');
 SELECT is(pattyly.is_backup_vouched(b), label <> 'd3', label) FROM pattyly.backups AS b WHERE label ~ '^d[123]$' ORDER BY label;
+
+-- It is what the role was when it said so that counts, not who has the name later.
 DELETE FROM pattyly.backups;
+CREATE FUNCTION trusted() RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(label || CASE WHEN pattyly.is_backup_vouched(b) THEN '+' ELSE '-' END, ' ' ORDER BY label) FROM pattyly.backups AS b
+$$;
+CREATE ROLE tests_retention_chief SUPERUSER;
+CREATE ROLE tests_retention_clerk IN ROLE tests_retention_chief;
+GRANT tests_retention_script TO tests_retention_clerk;
+SET ROLE tests_retention_chief;
+SELECT noted('chief');
+SELECT pattyly.begin_backup('clerk') AS clerk \gset
+SET ROLE tests_retention_script;
+SELECT noted('script');
+SELECT pattyly.begin_backup('helped') AS helped \gset
+SET ROLE tests_retention_clerk;
+SELECT pattyly.finish_backup(:clerk, 10);
+RESET ROLE;
+SELECT pattyly.finish_backup(:helped, 10);
+SELECT is(trusted(), 'chief+ clerk- helped- script-', 'both who begins and who ends it have to be superusers');
+ALTER ROLE tests_retention_chief NOSUPERUSER;
+ALTER ROLE tests_retention_script SUPERUSER;
+SELECT is(trusted(), 'chief+ clerk- helped- script-', 'rights that come or go later');
+ALTER ROLE tests_retention_chief RENAME TO tests_retention_other;
 DROP OWNED BY tests_retention_script;
 DROP ROLE tests_retention_script;
+CREATE ROLE tests_retention_script SUPERUSER;
+CREATE ROLE tests_retention_chief;
+SELECT is(trusted(), 'chief+ clerk- helped- script-', 'names that others have later');
+SELECT is((tests.outcome('SELECT pattyly.backup_to_verify(' || id_of('script') || ')')).sqlstate, '42501', 'no restore of what a role noted that had the name before');
+DELETE FROM pattyly.backups;
+DROP ROLE tests_retention_script, tests_retention_chief, tests_retention_clerk, tests_retention_other;
 
 -- A copy of the database in the same cluster has the catalogue, but not the files.
 SELECT daily(4);

@@ -1,6 +1,6 @@
 -- The catalogue of backups as outside scripts write it: begin_backup(), finish_backup(), fail_backup().
 SET client_min_messages = error;
-SELECT plan(95);
+SELECT plan(104);
 SELECT tests.at('0');
 GRANT USAGE ON SCHEMA public, tap, tests TO PUBLIC;
 CREATE ROLE backup_alice LOGIN;
@@ -83,6 +83,10 @@ FROM unnest(ARRAY['[]', '1', NULL, 'null']) AS a;                               
 SELECT is(said($$SELECT pattyly.finish_backup(id_of('inc'), 1, repeat('é', 201))$$), '22023: checksum of a backup must have at most 200 characters, not 201', 'a checksum that is none');
 SELECT matches((SELECT hint FROM tests.outcome($$SELECT pattyly.finish_backup(id_of('inc'), 1, repeat('x', 100000))$$)), '^Pass what identifies it', 'with a hint');
 SELECT is(row_of('inc'), 'running|-', 'none of these ended it');
+SELECT is_empty($$SELECT statement, o.sqlstate, o.hint FROM unnest(ARRAY['begin_backup(''a/b'')', 'begin_backup(NULL)', 'begin_backup(''a'', ''tape'')', 'begin_backup(''a'', ''incremental'')',
+	'begin_backup(''a'', parent_id => 0)', 'begin_backup(''a'', location => '''')', 'finish_backup(id_of(''inc''), -1)', 'finish_backup(id_of(''inc''), 1, annotations => ''[]'')',
+	'finish_backup(id_of(''one''), 1)', 'finish_backup(0, 1)', 'fail_backup(0, NULL)']) AS statement, tests.outcome('SELECT pattyly.' || statement) AS o WHERE coalesce(o.hint, '') = '' OR o.sqlstate = '00000'$$,
+	'and each says what to do next');
 SELECT is(said($$SELECT pattyly.finish_backup(pattyly.begin_backup('long-checksum', 'base', 'sums'), 1, repeat('é', 200))$$), 'fine', 'one of 200 characters');
 
 ---- Doubts ------------------------------------------------------------------------------------------------------------
@@ -112,7 +116,16 @@ SELECT matches(said($$SELECT pattyly.begin_backup('again', location => 's3://buc
 SELECT matches((SELECT hint FROM tests.outcome($$SELECT pattyly.begin_backup('again', location => 's3://bucket/one')$$)), '^Store each backup', 'with a hint');
 SELECT matches(said($$SELECT pattyly.finish_backup(pattyly.begin_backup('again'), 1000, NULL, 's3://bucket/one')$$), '^23505: ', 'finished where another is');
 SELECT is(said_as('backup_alice', $$SELECT pattyly.begin_backup('squat', location => 's3://bucket/three')$$), 'fine', 'begun by alice');
-SELECT matches(said($$SELECT pattyly.begin_backup('three', location => 's3://bucket/three')$$), '^23505: ', 'one that runs has its place');
+SELECT matches(said_as('backup_bob', $$SELECT pattyly.begin_backup('three', location => 's3://bucket/three')$$), '^23505: ', 'one that runs has its place');
+SELECT is(said($$SELECT pattyly.begin_backup('over', location => 's3://bucket/three')$$), 'fine', 'which keeps no superuser out');
+SELECT is(said($$SELECT pattyly.open_run(current_user, 'run', 'pg_dump', 1)$$), 'fine', 'nor run_backup()');
+SELECT is(said($$SELECT pattyly.check_backup_location(id, 's3://bucket/three', pattyly.is_backup_vouched(b)) FROM pattyly.backups AS b WHERE label = 'run'$$),
+	format('23505: backup over (id %s) is at this location: s3://bucket/three', id_of('over')), 'which another superuser''s does');
+SELECT is(said($$SELECT pattyly.finish_backup(id_of('over'), 1000)$$), 'fine', 'it ends there');
+SELECT matches(said_as('backup_alice', $$SELECT pattyly.finish_backup(id_of('squat'), 1000)$$), '^23505: ', 'and hers no longer can');
+UPDATE pattyly.backups SET state = 'expired' WHERE label IN ('over', 'run');
+SELECT matches(said(format('SELECT pattyly.begin_backup(%L, location => %L)', 'a', location)), '^22023: location of a backup is not valid', 'location ' || quote_literal(location))
+FROM unnest(ARRAY['', '-', '--all']) AS location;                                                               -- 3
 SELECT is(said_as('backup_alice', $$SELECT pattyly.fail_backup(id_of('squat'), 'x')$$), 'fine', 'it fails');
 SELECT is(said($$SELECT pattyly.begin_backup('three', location => 's3://bucket/three')$$), 'fine', 'and leaves its place');
 SELECT is(said($$SELECT pattyly.finish_backup(id_of('three'), 1000, NULL, 's3://bucket/three')$$), 'fine', 'its own location is none of another');
