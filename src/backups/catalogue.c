@@ -12,6 +12,7 @@
 #include "backups/catalogue.h"
 #include "backups/directory.h"
 #include "catalog/namespace.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/ownspi.h"
 #include "miscadmin.h"
@@ -20,6 +21,10 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+
+#define WAIT_MS 100
+/* For a lock that some transaction has; lock_timeout, when that is less. */
+#define PATIENCE_MS (60 * 1000)
 
 /* 0 stands for making backups as such, or removing them; a row for itself.  When a transaction aborts, all are gone. */
 static LOCKTAG held[2];
@@ -90,12 +95,24 @@ removal_tag(void)
 	return tag;
 }
 
+/* A transaction that is left open must not keep the next backup from being made. */
 void
 catalogue_lock_removal(void)
 {
 	LOCKTAG		tag = removal_tag();
+	int			patience_ms = LockTimeout > 0 ? Min(LockTimeout, PATIENCE_MS) : PATIENCE_MS;
+	int			waited_ms = 0;
 
-	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	while (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+	{
+		if (waited_ms >= patience_ms)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("a transaction that noted or holds a backup, or sets retention, did not end within %d ms", patience_ms),
+					 errhint("See pg_stat_activity for sessions that are idle in transaction, end that one, and call it again.")));
+		clock_pause(WAIT_MS);
+		waited_ms += WAIT_MS;
+	}
 	held[n_held++] = tag;
 }
 

@@ -7,9 +7,11 @@
 #include "core/compat.h"
 #include "core/clock.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 static char *frozen_clock_setting;
 static int64 frozen_us;			/* 0: not frozen */
@@ -95,4 +97,12 @@ Datum
 pattyly_clock_now(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TIMESTAMPTZ(clock_to_timestamp(clock_now_us()));
+}
+
+void
+clock_pause(long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
 }

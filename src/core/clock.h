@@ -17,6 +17,9 @@ extern void clock_init(void);
 /* Microseconds since 1970-01-01 UTC; may step back when the system's clock does. */
 extern int64 clock_now_us(void);
 
+/* Waits so long, whatever the clock says; an interrupt ends it. */
+extern void clock_pause(long ms);
+
 static inline TimestampTz
 clock_to_timestamp(int64 us)
 {

@@ -7,6 +7,7 @@
 #include "core/compat.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "core/clock.h"
 #include "core/fault.h"
 #include "core/pinned.h"
 #include "core/procedure.h"
@@ -16,7 +17,6 @@
 #include "partitions/asowner.h"
 #include "partitions/detach.h"
 #include "partitions/upkeep.h"
-#include "storage/latch.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -24,7 +24,6 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/resowner.h"
-#include "utils/wait_event.h"
 
 /* A step that waits longer than this for a lock makes everybody behind it wait. */
 #define LOCK_TIMEOUT_MS 1000
@@ -185,15 +184,6 @@ upkeep_is_lock_error(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
-/* No snapshot and no lock is held meanwhile. */
-static void
-pause_ms(long ms)
-{
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
 void
 upkeep_note_error(Run *run, const char *what, const ErrorData *error, bool locked)
 {
@@ -215,7 +205,8 @@ upkeep_step(Run *run, Step step)
 			upkeep_note_error(run, step.what, error, upkeep_is_lock_error(error));
 			return false;
 		}
-		pause_ms(PAUSE_MS * try);
+		/* No snapshot and no lock is held meanwhile. */
+		clock_pause(PAUSE_MS * try);
 	}
 	return true;
 }

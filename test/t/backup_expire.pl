@@ -282,6 +282,21 @@ subtest 'meanwhile' => sub {
 	is(sql(q{SELECT string_agg(label || ' ' || state, ', ' ORDER BY label) FROM pattyly.backups WHERE label ~ '^d'}), 'd1 done, d2 expired, d3 done', 'what was held in time stays, although it was announced');
 };
 
+subtest 'a transaction that is left open' => sub {
+	begin();
+	my $held = add('d1', 1);
+	add('d2', 2);
+	add('d3', 3);
+	my $open = background("BEGIN; SELECT pattyly.hold_backup($held, 'x'); SELECT pg_sleep(4); COMMIT");
+	ok(wait_until('it sleeps', sub { sql(q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'background' AND wait_event = 'PgSleep'}) }), 'a hold, not committed');
+	like((expire(q{SET lock_timeout = '500ms';}))[2], qr/ERROR:\s+55006: a transaction .*did not end within 500 ms.*HINT:.*pg_stat_activity/s, 'is waited for, but not for ever');
+	is(sql(q{SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND mode = 'ExclusiveLock'}), 0, 'so that others can go on');
+	is(states(), 'd1 done, d2 done, d3 done', 'nothing has gone');
+	$open->{run}->finish;
+	expire();
+	is(states() =~ /d1 done/ ? 1 : 0, 1, 'the hold came in time');
+};
+
 subtest 'canceled and killed' => sub {
 	for my $how ('cancel', 'terminate')
 	{
