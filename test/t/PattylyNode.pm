@@ -7,7 +7,8 @@ package PattylyNode;
 use strict;
 use warnings;
 use Exporter 'import';
-BEGIN { $ENV{PG_TEST_TIMEOUT_DEFAULT} //= 60 }
+# A session in the background lives no longer than this.
+BEGIN { $ENV{PG_TEST_TIMEOUT_DEFAULT} //= 300 }
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;

@@ -43,7 +43,7 @@ subtest 'a thousand jobs and none is due' => sub {
 };
 
 subtest 'more jobs than places' => sub {
-	sql($node, q{SELECT pattyly.schedule_job('long ' || n, '0 0 1 1 *', 'SELECT pg_sleep(2)'), pattyly.run_job('long ' || n) FROM generate_series(1, 10) AS n});
+	sql($node, q{SELECT pattyly.schedule_job('long ' || n, '0 0 1 1 *', 'SELECT pg_sleep(6)'), pattyly.run_job('long ' || n) FROM generate_series(1, 10) AS n});
 	is(wait_for($node, q{SELECT count(*) FROM pattyly.job_runs WHERE job_name LIKE 'long%' AND state = 'running'}, 8), 8, 'as many run as there are places');
 	is(wait_for($node, q{SELECT count(*) FROM pattyly.job_runs WHERE job_name LIKE 'long%' AND state = 'no_slot'}, 2, 5), 2, 'the others say why they do not')
 	  or diag sql($node, q{SELECT state, count(*) FROM pattyly.job_runs GROUP BY 1});
