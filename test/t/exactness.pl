@@ -157,7 +157,7 @@ subtest 'no window is overfull, by the real clock' => sub {
 		SELECT count(*) FROM (SELECT FROM timed WHERE name = 't_calendar'
 			AND floor(extract(epoch FROM began) / 0.3) = floor(extract(epoch FROM ended) / 0.3)
 			GROUP BY floor(extract(epoch FROM began) / 0.3) HAVING count(*) > 20) x}), 0, 'calendar_window: at most 20 in each');
-	cmp_ok(at($node, undef, "SELECT min(n) FROM (SELECT count(*) AS n FROM timed GROUP BY name) x"), '>', 100, 'and all of them let pass what they should');
+	cmp_ok(at($node, undef, "SELECT min(n) FROM (SELECT count(*) AS n FROM timed GROUP BY name) x"), '>', 40, 'and all of them let pass what they should, for more than two windows');
 };
 
 # ---- a table much too small ----

@@ -62,12 +62,12 @@ subtest 'no process is free' => sub {
 	  or diag sql($node, 'SELECT * FROM pg_stat_activity WHERE backend_type ~ $$pattyly$$');
 	my $pid = scheduler_of($node);
 	my $ticks = cpu_ticks($pid);
-	is(wait_for($node, "SELECT count(*) FROM pattyly.job_runs WHERE id > $before AND state = 'succeeded'", 3, 30), 3, 'all run in their turn');
+	is(wait_for($node, "SELECT count(*) FROM pattyly.job_runs WHERE id > $before AND state = 'succeeded'", 3, 60), 3, 'all run in their turn');
 	cmp_ok(cpu_ticks($pid) - $ticks, '<=', 50, 'without a loop of attempts');
 	sql($node, q{SELECT pattyly.run_job('long ' || n) FROM generate_series(1, 3) AS n});
 	wait_for($node, q{SELECT count(*) FROM pattyly.job_runs WHERE state = 'no_slot'}, 2, 10);
 	is(sql($node, q{SELECT pattyly.cancel_job(job) FROM pattyly.job_status WHERE state = 'no_slot'}), "1\n1", 'what waits for a process can be canceled');
-	ok(no_open_runs($node, 20), 'all have an end');
+	ok(no_open_runs($node, 40), 'all have an end');
 };
 
 $node->stop;
