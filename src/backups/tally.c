@@ -61,8 +61,8 @@ typedef struct TallyLine
 typedef struct TallyMemory
 {
 	uint32		magic;
-	int			capacity;
-	int			n;
+	uint32		capacity;
+	uint32		n;
 	TallyLine	lines[FLEXIBLE_ARRAY_MEMBER];
 } TallyMemory;
 
@@ -143,7 +143,7 @@ on_detach(dsm_segment *detached, Datum argument)
 }
 
 static dsm_segment *
-make_segment(int capacity)
+make_segment(uint32 capacity)
 {
 	Size		bytes = add_size(offsetof(TallyMemory, lines), mul_size(capacity, sizeof(TallyLine)));
 	dsm_segment *made = dsm_create(bytes, DSM_CREATE_NULL_IF_MAXSEGMENTS);
@@ -159,16 +159,16 @@ make_segment(int capacity)
 	return made;
 }
 
-/* A backup can do without; memory that cannot be had is no reason to have none. */
+/* NULL after an error, too: neither a backup nor a dump fails because rows cannot be told. */
 static dsm_segment *
-try_to_make_segment(int capacity)
+try_to(dsm_segment *(*get) (uint32 what), uint32 what)
 {
 	MemoryContext memory = CurrentMemoryContext;
-	dsm_segment *volatile made = NULL;
+	dsm_segment *volatile got = NULL;
 
 	PG_TRY();
 	{
-		made = make_segment(capacity);
+		got = get(what);
 	}
 	PG_CATCH();
 	{
@@ -176,7 +176,7 @@ try_to_make_segment(int capacity)
 		FlushErrorState();
 	}
 	PG_END_TRY();
-	return made;
+	return got;
 }
 
 bool
@@ -184,7 +184,7 @@ tally_begin(const char *snapshot, int64 tables)
 {
 	if (announcements == NULL || strlen(snapshot) >= SNAPSHOT_NAME_BYTES)
 		return false;
-	segment = try_to_make_segment((int) Min(tables, TALLY_MAX));
+	segment = try_to(make_segment, (uint32) Min(tables, TALLY_MAX));
 	if (segment == NULL)
 		return false;
 	on_dsm_detach(segment, on_detach, (Datum) 0);
@@ -198,7 +198,7 @@ tally_read(void)
 	TallyMemory *memory = dsm_segment_address(segment);
 	StringInfoData tables;
 	StringInfoData rows;
-	int			n;
+	uint32		n;
 	bool		missed;
 
 	initStringInfo(&tables);
@@ -208,7 +208,7 @@ tally_read(void)
 	missed = announcements->of[compat_backend_number()].missed;
 	LWLockRelease(tally_lock);
 	/* Lines are only ever added. */
-	for (int i = 0; i < n; i++)
+	for (uint32 i = 0; i < n; i++)
 	{
 		appendStringInfo(&tables, "%c%u", i > 0 ? ',' : '{', memory->lines[i].table);
 		appendStringInfo(&rows, "%c" UINT64_FORMAT, i > 0 ? ',' : '{', memory->lines[i].rows);
@@ -262,27 +262,6 @@ forget_mapping(dsm_handle handle)
 		dsm_detach(left);
 }
 
-/* No reason to have a dump fail. */
-static dsm_segment *
-try_to_attach(dsm_handle handle)
-{
-	MemoryContext memory = CurrentMemoryContext;
-	dsm_segment *volatile attached = NULL;
-
-	PG_TRY();
-	{
-		attached = dsm_attach(handle);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(memory);
-		FlushErrorState();
-		forget_mapping(handle);
-	}
-	PG_END_TRY();
-	return attached;
-}
-
 static bool
 add_line(TallyMemory *memory, Oid table, uint64 rows)
 {
@@ -315,7 +294,9 @@ say(Oid table, uint64 rows)
 
 	if (handle == DSM_HANDLE_INVALID)
 		return;
-	of_backup = try_to_attach(handle);
+	of_backup = try_to(dsm_attach, handle);
+	if (of_backup == NULL)
+		forget_mapping(handle);
 	add(of_backup, table, rows);
 	if (of_backup != NULL)
 		dsm_detach(of_backup);
