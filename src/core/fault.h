@@ -1,7 +1,8 @@
 /*
  * fault.h
- *		Named places where a test makes the process die, as kill -9 would.  They
- *		exist in builds with FAULTS=1 only and cost nothing elsewhere.
+ *		Named places where a test makes the process die, as kill -9 would, or sleep,
+ *		as when another one gets its turn.  They exist in builds with FAULTS=1 only
+ *		and cost nothing elsewhere.
  */
 #ifndef CORE_FAULT_H
 #define CORE_FAULT_H

@@ -386,8 +386,10 @@ log_fill(LimitLog *log, int64_t now_us, int64_t units)
 bool
 limit_is_ahead(const LimitSpec *spec, const LimitUse *use, int64_t now_us)
 {
-	return use->a > now_us && (spec->algorithm == LIMIT_CALENDAR_WINDOW ||
-							   spec->algorithm == LIMIT_SLIDING_WINDOW);
+	if (use->a <= now_us)
+		return false;
+	return spec->algorithm != LIMIT_GCRA ||
+		(use->b >= 0 && gcra_debt(spec, use, now_us) > gcra_full(spec));
 }
 
 void

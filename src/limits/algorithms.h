@@ -97,10 +97,11 @@ extern LimitSpecError limit_spec_make(LimitSpec *spec, LimitAlgorithm algorithm,
 extern int64_t limit_capacity(const LimitSpec *spec);
 
 /*
- * Whether the state is of a window that begins after now_us.  Either the clock
- * stepped back, or another process, which read it later, was first to lock the
- * key: a caller whose clock runs reads it again, or calendar_window would go back
- * and forth between two windows and forget the hits of both.
+ * Whether no call before now_us can have left this state: a window that begins
+ * later, more debt than is full.  Either the clock stepped back, or another process,
+ * which read it later, was first to lock the key.  A caller whose clock runs reads it
+ * again: what is in use would be moved back to now_us, and end too soon.  For a log
+ * the caller always reads it again.
  */
 extern bool limit_is_ahead(const LimitSpec *spec, const LimitUse *use, int64_t now_us);
 

@@ -224,9 +224,9 @@ fill_result(const Part *part, const LimitCall *call)
 }
 
 /*
- * Who read the clock before others, but locked the key after them, reads it again;
- * see limit_is_ahead().  A log is not read yet, so for one the clock always is: an
- * older time would be taken for a clock that stepped back, and age what others used.
+ * Who read the clock before others, but locked the key after them, reads it again:
+ * the older time would be taken for a clock that stepped back, and age what others
+ * used.  A log and what another rule left are not read yet, so for them always.
  */
 static void
 catch_up_with_clock(Part **parts, int n, LimitCall *call)
@@ -240,7 +240,9 @@ catch_up_with_clock(Part **parts, int n, LimitCall *call)
 			continue;
 		state = keyslot_state(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
 		use.a = state->a;
+		use.b = state->b;
 		if (parts[i]->rule->spec.algorithm == LIMIT_SLIDING_LOG ||
+			keyslot_entry(&limit_store.keys, parts[i]->slot)->tag != parts[i]->rule->tag ||
 			limit_is_ahead(&parts[i]->rule->spec, &use, call->now_us))
 		{
 			call->now_us = clock_now_us();
@@ -479,6 +481,7 @@ limits_run(LimitCall *call, const LimitKey *key, const LimitRule *const *rules, 
 		   LimitResult *results)
 {
 	Assert(limit_store.ready && n <= LIMITS_PER_CALL);
+	fault_point("limits_clock_read");
 	if (likely(n == 1 && is_plain_hit(call, key, rules[0])) &&
 		likely(run_known_key(call, key, rules[0], results)))
 	{

@@ -126,6 +126,39 @@ subtest 'the same limits in every order, all used up together' => sub {
 
 # ---- while time goes by ----
 
+# A call that read the clock and had to wait for its turn, while others used the key up, comes with an old time. That is
+# no clock that stepped back: the key is not free any earlier for it.
+sub late_call
+{
+	my ($how, $count_denied, $call, $given_back) = @_;
+	my %name = map { ($_ => "$_-$how") } @ALGORITHMS;
+	my %late = map { ($_ => "SELECT pattyly.$call('$name{$_}', 'k');\n") } @ALGORITHMS;
+	my $look = join ' UNION ALL ', map { "SELECT '$_', extract(epoch FROM reset_at) FROM pattyly.peek_limit('$name{$_}', 'k')" } @ALGORITHMS;
+
+	at($node, undef, "SELECT pattyly.set_limit('$name{$_}', 5, '10 s', '$_')") for @ALGORITHMS;
+	at($node, undef, "UPDATE pattyly.limits SET count_denied = $count_denied WHERE name ~ '-$how'");
+	my $bench = background_bench($node, '', '-c 5 -j 1 -t 1', join '',
+		"SET pattyly.fault_point = 'limits_clock_read';\nSET pattyly.fault_pause = '3 s';\n",
+		map { "\\if :client_id = $_\n$late{$ALGORITHMS[$_]}\\endif\n" } 0 .. $#ALGORITHMS);
+	wait_until('all of them have read the clock', sub {
+		at($node, undef, "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pattyly.*-$how'") == @ALGORITHMS });
+	at($node, undef, "SELECT pattyly.allow('$name{$_}', 'k') FROM generate_series(1, 5)") for @ALGORITHMS;
+	my %before = map { split /\|/ } split /\n/, at($node, undef, $look);
+	is(finish_bench($bench), @ALGORITHMS, "$how: all come to their end");
+	my %after = map { split /\|/ } split /\n/, at($node, undef, $look);
+	cmp_ok($after{$_}, '>=', $before{$_} - $given_back, "$name{$_}: no sooner") for @ALGORITHMS;
+}
+
+SKIP:
+{
+	skip 'needs a build with FAULTS=1', 1 unless has_fault_points();
+	subtest 'a call with an old time makes no key free sooner' => sub {
+		late_call('refused', 'false', 'allow', 0);
+		late_call('counted', 'true', 'allow', 0);
+		late_call('refunded', 'false', 'refund_limit', 2);
+	};
+}
+
 # A call counted somewhere between its beginning and its end. So a window is overfull for certain only if more calls
 # than the limit both began and ended within it; no window, wherever it begins, may be.
 subtest 'no window is overfull, by the real clock' => sub {
@@ -142,8 +175,15 @@ subtest 'no window is overfull, by the real clock' => sub {
 				INSERT INTO timed VALUES (name, began, clock_timestamp());
 			END IF;
 		END $$});
-	my $bench = background_bench($node, '', "-c 16 -j 2 -T 6", join '', map { "SELECT timed_hit('$_');\n" } qw(t_log t_gcra t_calendar));
-	cmp_ok(finish_bench($bench), '>', 100, 'there were many calls');
+	# Until enough has passed, since a busy machine makes few calls in a second.
+	my $passed = 0;
+	for my $round (1 .. 30)
+	{
+		finish_bench(background_bench($node, '', '-c 16 -j 2 -T 3', join '', map { "SELECT timed_hit('$_');\n" } qw(t_log t_gcra t_calendar)));
+		$passed = at($node, undef, 'SELECT CASE count(*) WHEN 3 THEN min(n) ELSE 0 END FROM (SELECT count(*) AS n FROM timed GROUP BY name) x');
+		last if $passed > 200;
+	}
+	cmp_ok($passed, '>', 200, 'they let pass what they should');
 	my $most = sub {
 		my ($name, $window) = @_;
 		return at($node, undef, qq{
@@ -157,7 +197,6 @@ subtest 'no window is overfull, by the real clock' => sub {
 		SELECT count(*) FROM (SELECT FROM timed WHERE name = 't_calendar'
 			AND floor(extract(epoch FROM began) / 0.3) = floor(extract(epoch FROM ended) / 0.3)
 			GROUP BY floor(extract(epoch FROM began) / 0.3) HAVING count(*) > 20) x}), 0, 'calendar_window: at most 20 in each');
-	cmp_ok(at($node, undef, "SELECT min(n) FROM (SELECT count(*) AS n FROM timed GROUP BY name) x"), '>', 100, 'and all of them let pass what they should');
 };
 
 # ---- a table much too small ----

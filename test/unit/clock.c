@@ -163,21 +163,65 @@ test_disorder(LimitAlgorithm algorithm, int64_t most)
 }
 
 static void
+check_is_ahead(const LimitSpec *spec, const Key *key, int64_t now_us, bool expected, const char *what)
+{
+	ok(limit_is_ahead(spec, &key->use, now_us) == expected, "%s: %s",
+	   limit_algorithm_name(spec->algorithm), what);
+}
+
+static void
 test_is_ahead(LimitAlgorithm algorithm)
 {
 	bool		aligned = algorithm == LIMIT_CALENDAR_WINDOW || algorithm == LIMIT_SLIDING_WINDOW;
 	LimitSpec	spec = make_spec(algorithm, 10, 10 * SECOND_US, ANY_BURST);
 	int64_t		start_us = (START_US / spec.per_us + 1) * spec.per_us;
+	int64_t		hit_us = start_us + 5;
+	int64_t		begins_us = aligned ? start_us : hit_us;
 	Key			key;
 
 	clear_key(&key);
-	ok(!limit_is_ahead(&spec, &key.use, 1), "%s: a fresh key is never ahead",
-	   limit_algorithm_name(algorithm));
-	hit(&spec, &key, start_us + 5, 1);
-	ok(!limit_is_ahead(&spec, &key.use, start_us), "%s: not ahead of its own window",
-	   limit_algorithm_name(algorithm));
-	ok(limit_is_ahead(&spec, &key.use, start_us - 1) == aligned, "%s: %s of the window before",
-	   limit_algorithm_name(algorithm), aligned ? "ahead" : "not ahead");
+	check_is_ahead(&spec, &key, 1, false, "a fresh key is never ahead");
+	hit(&spec, &key, hit_us, 9);
+	check_is_ahead(&spec, &key, begins_us, false, "not ahead of its own window");
+	if (algorithm == LIMIT_GCRA)
+		check_is_ahead(&spec, &key, hit_us - SECOND_US, false, "not ahead with no more debt than is full");
+	hit(&spec, &key, hit_us, 1);
+	check_is_ahead(&spec, &key, begins_us, false, "not ahead when it is used up");
+	check_is_ahead(&spec, &key, begins_us - 1, true, "ahead of a moment before");
+}
+
+/*
+ * A key in use, and processes that read the clock up to a third of the window before
+ * they lock it: whatever they do, it is not free any sooner.
+ */
+static void
+test_old_times_free_nothing(LimitAlgorithm algorithm)
+{
+	LimitSpec	spec = make_spec(algorithm, 10, 900, ANY_BURST);
+	Random		random = {12};
+	int64_t		clock_us = START_US;
+	int64_t		reset_us = 0;
+	Key			key;
+	char		name[64];
+
+	snprintf(name, sizeof(name), "%s: old times free nothing sooner", limit_algorithm_name(algorithm));
+	property_begin(name);
+	clear_key(&key);
+	for (int i = 0; i < 200000; i++)
+	{
+		int64_t		now_us;
+		LimitVerdict verdict;
+
+		clock_us += random_in(&random, 0, 60);
+		now_us = clock_us - random_in(&random, 0, 300);
+		if (limit_is_ahead(&spec, &key.use, now_us))
+			now_us = clock_us;
+		verdict = hit(&spec, &key, now_us, random_in(&random, 1, 3));
+		if (now_us < reset_us)
+			check(verdict.reset_us >= reset_us, "%" PRId64 " after %" PRId64, verdict.reset_us, reset_us);
+		reset_us = verdict.reset_us;
+	}
+	property_end();
 }
 
 /* The keeper of a log must write it anew when the clock stepped back, and only then. */
@@ -228,7 +272,10 @@ main(void)
 		property_end();
 		test_an_hour_back(all[a]);
 		test_far_forward(all[a]);
+		if (all[a] == LIMIT_SLIDING_LOG)
+			continue;
 		test_is_ahead(all[a]);
+		test_old_times_free_nothing(all[a]);
 	}
 	test_log_says_so();
 	test_disorder(LIMIT_GCRA, 10);
