@@ -173,7 +173,10 @@ AS $$
 DECLARE
     other pattyly.backups;
 BEGIN
-    IF location = '' OR location LIKE '-%' THEN
+    IF length(location) > 4096 THEN
+        RAISE EXCEPTION 'location of a backup must have at most 4096 characters, not %', length(location)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass a path or an address, or NULL.';
+    ELSIF location = '' OR location LIKE '-%' THEN
         RAISE EXCEPTION 'location of a backup is not valid: %', quote_literal(left(location, 140))
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass a path or an address, or NULL. For a program, what begins with - is an option.';
     END IF;
@@ -190,7 +193,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.check_backup_location(bigint, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.check_backup_location(bigint, text, boolean) IS
-'Returns a location as it is, for the backup of that id or, NULL, a new one. vouched: what others noted is not in its way. Errors: 22023 empty, or begins with -, 23505 another backup that is running, done or suspect is there. Writes nothing.';
+'Returns a location as it is, for the backup of that id or, NULL, a new one. vouched: what others noted is not in its way. Errors: 22023 empty, too long, or begins with -, 23505 another backup that is running, done or suspect is there. Writes nothing.';
 
 CREATE FUNCTION pattyly.open_backup(caller name, label text, kind text, tool text, location text, parent_id bigint, session integer)
     RETURNS bigint
@@ -204,6 +207,9 @@ BEGIN
     IF kind IS NULL OR kind NOT IN ('dump', 'base', 'incremental', 'wal', 'snapshot') THEN
         RAISE EXCEPTION 'kind of a backup is not valid: %', coalesce(quote_literal(left(kind, 100)), 'NULL')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'It is one of dump, base, incremental, wal, snapshot.';
+    ELSIF length(tool) > 255 THEN
+        RAISE EXCEPTION 'tool of a backup must have at most 255 characters, not %', length(tool)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name the program, such as pg_dump.';
     ELSIF kind = 'incremental' AND parent_id IS NULL THEN
         RAISE EXCEPTION 'an incremental backup needs the one that it builds on'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass its id as parent_id.';
@@ -281,6 +287,9 @@ BEGIN
     ELSIF jsonb_typeof(annotations) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'annotations of a backup must be a JSON object'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as ''{"host": "db1"}''.';
+    ELSIF octet_length(annotations::text) > 100000 THEN
+        RAISE EXCEPTION 'annotations of a backup must have at most 100000 bytes as text, not %', octet_length(annotations::text)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Keep logs elsewhere, and say where.';
     END IF;
     PERFORM pattyly.check_backup_location(b.id, place, b.vouched AND pattyly.may_vouch(caller));
     stored := pattyly.stored_backup_bytes(place);
@@ -332,14 +341,14 @@ CREATE FUNCTION pattyly.begin_backup(label text, kind text DEFAULT 'dump', tool 
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_begin_backup';
 REVOKE ALL ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.begin_backup(text, text, text, text, bigint) IS
-'Notes that an outside script begins a backup; end it with finish_backup() or fail_backup() in any session. label: its name; kind: dump | base | incremental | wal | snapshot; tool: what makes it, such as pg_dump; location: where it goes, a path on the server or an address; parent_id: what an incremental one builds on. Database, version, timeline, WAL position and system identifier are filled in. Returns its id. One that nobody ends fails after pattyly.backup_timeout, or when the server is restarted. Errors: 22004, 22023 for bad arguments, 42704 no such parent, 23505 another backup is at that location (for a superuser: one that run_backup() made or a superuser noted). Writes pattyly.backups.';
+'Notes that an outside script begins a backup; end it with finish_backup() or fail_backup() in any session. label: its name; kind: dump | base | incremental | wal | snapshot; tool: what makes it, such as pg_dump, at most 255 characters; location: where it goes, a path on the server or an address, at most 4096 characters; parent_id: what an incremental one builds on. Database, version, timeline, WAL position and system identifier are filled in. Returns its id. One that nobody ends fails after pattyly.backup_timeout, or when the server is restarted. Errors: 22004, 22023 for bad arguments, 42704 no such parent, 23505 another backup is at that location (for a superuser: one that run_backup() made or a superuser noted). Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.finish_backup(id bigint, bytes bigint, checksum text DEFAULT NULL, location text DEFAULT NULL,
                                       annotations jsonb DEFAULT '{}') RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_finish_backup';
 REVOKE ALL ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.finish_backup(bigint, bigint, text, text, jsonb) IS
-'Notes that a backup is complete. bytes: its size; checksum: such as sha256:..., at most 200 characters; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size, checksum, location or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
+'Notes that a backup is complete. bytes: its size; checksum: such as sha256:..., at most 200 characters; location: where it is now, NULL as begun; annotations: what else is worth knowing, an object of at most 100 kB. It is done, or suspect, with a WARNING, when it is empty, has less than half the bytes of the last good one of its kind, or when its file in pattyly.backup_directory is missing or has another size. Errors: 42704 no such backup, 42501 begun by another role, 55000 ended before, 22023 bad size, checksum, location or annotations, 23505 another backup is at that location. Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.fail_backup(id bigint, error text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pattyly_fail_backup';

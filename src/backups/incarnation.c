@@ -11,37 +11,27 @@
 #include "backups/backups.h"
 #include "core/compat.h"
 #include "core/preload.h"
+#include "core/sharedmem.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 
 static TimestampTz *incarnation;
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
 
-static void
-request_memory(void)
+static Size
+incarnation_bytes(void)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(sizeof(TimestampTz));
+	return sizeof(TimestampTz);
 }
 
 static void
-attach_memory(void)
+attach_memory(void *memory, LWLock *lock, bool is_new)
 {
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	incarnation = ShmemInitStruct("pattyly backups", sizeof(TimestampTz), &found);
-	if (!found)
+	incarnation = memory;
+	if (is_new)
 		*incarnation = GetCurrentTimestamp();
-	LWLockRelease(AddinShmemInitLock);
 }
+
+static const SharedMemory incarnation_memory = {"pattyly_incarnation", incarnation_bytes, false, attach_memory};
 
 PATTYLY_FUNCTION(pattyly_server_incarnation);
 
@@ -54,10 +44,6 @@ pattyly_server_incarnation(PG_FUNCTION_ARGS)
 void
 incarnation_init(void)
 {
-	if (!preload_done())
-		return;
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
+	if (preload_done())
+		sharedmem_request(&incarnation_memory);
 }

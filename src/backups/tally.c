@@ -18,19 +18,16 @@
 #include "catalog/namespace.h"
 #include "core/compat.h"
 #include "core/preload.h"
+#include "core/sharedmem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
 #include "storage/dsm.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
 
-#define TRANCHE "pattyly_backups"
 #define TALLY_MAGIC 0x70747479
 /* Tables; 16 bytes each. */
 #define TALLY_MAX 1000000
@@ -68,8 +65,6 @@ typedef struct TallyMemory
 
 static Announcements *announcements;
 static LWLock *tally_lock;
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
 static ProcessUtility_hook_type previous_utility_hook;
 
 /* Of this backend's own backup. */
@@ -95,31 +90,15 @@ announcements_bytes(void)
 }
 
 static void
-request_memory(void)
+attach_memory(void *memory, LWLock *lock, bool is_new)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(announcements_bytes());
-	RequestNamedLWLockTranche(TRANCHE, 1);
-}
-
-static void
-attach_memory(void)
-{
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	announcements = ShmemInitStruct("pattyly dumps", announcements_bytes(), &found);
-	if (!found)
-	{
-		memset(announcements, 0, announcements_bytes());
+	announcements = memory;
+	tally_lock = lock;
+	if (is_new)
 		announcements->n = number_of_announcements();
-	}
-	tally_lock = &GetNamedLWLockTranche(TRANCHE)->lock;
-	LWLockRelease(AddinShmemInitLock);
 }
+
+static const SharedMemory tally_memory = {"pattyly_backups", announcements_bytes, true, attach_memory};
 
 /* ---- the backup ---- */
 
@@ -382,10 +361,7 @@ tally_init(void)
 {
 	if (!preload_done())
 		return;
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
+	sharedmem_request(&tally_memory);
 	previous_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = on_utility;
 }

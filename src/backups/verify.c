@@ -301,10 +301,11 @@ finish(Verification *v, ErrorData *error, MemoryContext memory)
 {
 	char	   *verdict = NULL;
 
-	HOLD_INTERRUPTS();
 	procedure_enter_transaction();
+	/* It may wait for the row, and who waits can be canceled. */
 	if (error == NULL)
 		verdict = write_down(v, memory);
+	HOLD_INTERRUPTS();
 	procedure_commit();
 	catalogue_unlock();
 	MemoryContextSwitchTo(memory);

@@ -130,7 +130,17 @@ DECLARE
     differences jsonb := '[]';
     verdict text := failure;
 BEGIN
-    SELECT * INTO b FROM pattyly.backups AS t WHERE t.id = close_verification.id FOR UPDATE;
+    -- Whoever leaves a transaction open that has the row must not keep all other backups waiting.
+    IF (SELECT s.setting::integer NOT BETWEEN 1 AND 60000 FROM pg_settings AS s WHERE s.name = 'lock_timeout') THEN
+        PERFORM set_config('lock_timeout', '60s', true);
+    END IF;
+    BEGIN
+        SELECT * INTO b FROM pattyly.backups AS t WHERE t.id = close_verification.id FOR UPDATE;
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE EXCEPTION 'the result could not be written: a transaction has the row of backup %', id
+            USING ERRCODE = '55006', DETAIL = coalesce('It did not pass: ' || failure, 'It was restored.'),
+                  HINT = 'End that transaction (pg_stat_activity, pg_locks), and verify again.';
+    END;
     IF verdict IS NULL AND b.manifest IS NOT NULL THEN
         differences := pattyly.manifest_differences(b.manifest, found);
         IF b.annotations ? 'partial' THEN
@@ -167,6 +177,6 @@ CREATE PROCEDURE pattyly.verify_backup(id bigint DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_verify_backup';
 REVOKE ALL ON PROCEDURE pattyly.verify_backup(bigint) FROM PUBLIC;
 COMMENT ON PROCEDURE pattyly.verify_backup(bigint) IS
-'Restores a dump into a database of its own, pattyly_verify_ID, which only superusers get into and which is dropped at the end, and compares the number of rows of each table with the manifest. id: default the last good one. Its row in pattyly.backups says when, by whom, how long it took and what differs; one that does not pass becomes suspect, one that was suspect and passes becomes done. No transaction is open meanwhile: CALL it by itself. Errors: 38000 it did not pass, 42704 no such backup, 55000 not done or suspect, 0A000 another kind, format or major version, 42501 noted by somebody who is no superuser, 53100 not enough room on the disk, 55006 another one is on, 57014 canceled or not done within pattyly.backup_timeout, 2D000 inside a transaction. Granted to nobody. Writes pattyly.backups, a database, and files while it runs.';
+'Restores a dump into a database of its own, pattyly_verify_ID, which only superusers get into and which is dropped at the end, and compares the number of rows of each table with the manifest. id: default the last good one. Its row in pattyly.backups says when, by whom, how long it took and what differs; one that does not pass becomes suspect, one that was suspect and passes becomes done. No transaction is open meanwhile: CALL it by itself. Errors: 38000 it did not pass, 42704 no such backup, 55000 not done or suspect, 0A000 another kind, format or major version, 42501 noted by somebody who is no superuser, 53100 not enough room on the disk, 55006 another one is on, or its row is in a transaction that does not end within 60 s or lock_timeout, 57014 canceled or not done within pattyly.backup_timeout, 2D000 inside a transaction. Granted to nobody. Writes pattyly.backups, a database, and files while it runs.';
 
 GRANT EXECUTE ON FUNCTION pattyly.extension_statements(text) TO @extowner@;

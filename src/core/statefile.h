@@ -4,9 +4,10 @@
  *		outlives every process: a restart, a kill -9 of a backend, and one of the
  *		postmaster.
  *
- * A room opens its file in the postmaster's shmem_startup_hook.  Backends get
- * the mapping by fork.  A file that does not belong here (torn, foreign, older
- * or newer) is set aside with one WARNING and never stops start-up.
+ * A room opens its file in the postmaster, when shared memory is made (see
+ * core/sharedmem.h).  Backends get the mapping by fork.  A file that does not
+ * belong here (torn, foreign, older or newer) is set aside with one WARNING and
+ * never stops start-up.
  */
 #ifndef CORE_STATEFILE_H
 #define CORE_STATEFILE_H

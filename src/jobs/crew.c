@@ -12,18 +12,15 @@
 
 #include "commands/extension.h"
 #include "core/compat.h"
+#include "core/sharedmem.h"
 #include "core/transaction.h"
 #include "jobs/crew.h"
 #include "jobs/jobs.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/lwlock.h"
 #include "storage/procarray.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
-
-#define TRANCHE "pattyly_jobs"
 
 typedef struct CrewDatabase
 {
@@ -42,8 +39,6 @@ typedef struct Crew
 
 static Crew *crew;
 static LWLock *crew_lock;
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
 
 /* What this process is, for the way out. */
 static bool is_launcher;
@@ -62,28 +57,13 @@ crew_bytes(void)
 }
 
 static void
-request_memory(void)
+attach_memory(void *memory, LWLock *lock, bool is_new)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(crew_bytes());
-	RequestNamedLWLockTranche(TRANCHE, 1);
+	crew = memory;
+	crew_lock = lock;
 }
 
-static void
-attach_memory(void)
-{
-	bool		found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	crew = ShmemInitStruct("pattyly jobs", crew_bytes(), &found);
-	if (!found)
-		memset(crew, 0, crew_bytes());
-	crew_lock = &GetNamedLWLockTranche(TRANCHE)->lock;
-	LWLockRelease(AddinShmemInitLock);
-}
+static const SharedMemory crew_memory = {"pattyly_jobs", crew_bytes, true, attach_memory};
 
 static bool
 is_alive(int pid)
@@ -126,10 +106,7 @@ at_transaction_end(XactEvent event, void *arg)
 void
 crew_init(void)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_memory;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = attach_memory;
+	sharedmem_request(&crew_memory);
 	RegisterXactCallback(at_transaction_end, NULL);
 }
 

@@ -11,25 +11,22 @@
 #include "access/xact.h"
 #include "core/clock.h"
 #include "core/compat.h"
+#include "core/sharedmem.h"
 #include "core/statefile.h"
 #include "limits/store.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/guc.h"
 
 #define STATE_FILE		PG_STAT_TMP_DIR "/pattyly_limits.state"
 #define STATE_FORMAT	1		/* grows with every change of what stands in the file */
-#define TRANCHE			"pattyly_limits"
 
 LimitStore	limit_store;
 
 static int	max_keys;
 static StateFile state_file;
-static shmem_request_hook_type previous_request_hook;
-static shmem_startup_hook_type previous_startup_hook;
+static LWLock *store_lock;
 
 /* ---- what stands in the file ---- */
 
@@ -58,9 +55,7 @@ static int64 entry_load(const KeyTable *table, KeySlot slot, int64 now_us, int64
 static void
 attach_store(LimitStore *store, char *memory, uint32 capacity)
 {
-	LWLock	   *lock = &GetNamedLWLockTranche(TRANCHE)->lock;
-
-	keytable_attach(&store->keys, memory, capacity, lock, entry_load);
+	keytable_attach(&store->keys, memory, capacity, store_lock, entry_load);
 	memory += TYPEALIGN(64, keytable_size(capacity));
 	store->stats = (LimitStats *) memory;
 	store->n_stats = stats_count(capacity);
@@ -332,10 +327,9 @@ save_store(int code, Datum arg)
 }
 
 static void
-startup_hook(void)
+make_ready(void *memory, LWLock *lock, bool is_new)
 {
-	if (previous_startup_hook)
-		previous_startup_hook();
+	store_lock = lock;
 
 	/* The mapping outlives a crash of a backend; locks and links do not. */
 	if (!limit_store.ready)
@@ -349,13 +343,7 @@ startup_hook(void)
 		on_shmem_exit(save_store, (Datum) 0);
 }
 
-static void
-request_hook(void)
-{
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestNamedLWLockTranche(TRANCHE, 1);
-}
+static const SharedMemory store_memory = {"pattyly_limits", NULL, true, make_ready};
 
 void
 limit_store_init(void)
@@ -368,8 +356,5 @@ limit_store_init(void)
 							PGC_POSTMASTER,
 							0,
 							NULL, NULL, NULL);
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_hook;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_hook;
+	sharedmem_request(&store_memory);
 }

@@ -226,6 +226,27 @@ subtest 'nobody else gets in' => sub {
 	sql($node, "DROP DATABASE pattyly_verify_${oid}_$id; DROP TABLE slow");
 };
 
+subtest 'its row is in an open transaction' => sub {
+	backup($node, 'held');
+	my $id = last_backup($node, 'id');
+	my $open = in_background($node, "BEGIN; SELECT pattyly.hold_backup($id, 'x'); SELECT pg_sleep(60); COMMIT");
+	my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
+	ok(wait_until('it sleeps', sub { sql($node, $sleeps) }), 'a hold, not committed');
+	like((attempt($node, "SET lock_timeout = '300ms'; CALL pattyly.verify_backup($id)"))[2],
+		qr/ERROR:\s+55006: the result could not be written: a transaction has the row of backup $id\nDETAIL:\s+It was restored\.\nHINT:.*pg_stat_activity/s,
+		'is waited for, but not for ever');
+	my $job = in_background($node, "CALL pattyly.verify_backup($id);\n");
+	my $waits = q{SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ '^CALL pattyly.verify_backup'};
+	ok(wait_until('it waits', sub { sql($node, $waits) }), 'another waits');
+	sql($node, "SELECT pg_cancel_backend(($waits))");
+	like(finish_background($job), qr/ERROR:\s+57014/, 'and can be canceled');
+	is(last_backup($node, 'state, verified_at'), 'done|', 'nothing is said of the backup');
+	no_scratch('canceled');
+	sql($node, "SELECT pg_terminate_backend(($sleeps))");
+	finish_background($open);
+	like(verify('postgres', $id), qr/was restored/, 'then it passes');
+};
+
 subtest 'kill -9' => sub {
 	sql($node, q{CREATE TABLE slow (a int); INSERT INTO slow VALUES (1); CREATE INDEX ON slow ((a + slow()))});
 	backup($node, 'killed');

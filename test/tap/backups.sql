@@ -1,6 +1,6 @@
 -- The catalogue of backups as outside scripts write it: begin_backup(), finish_backup(), fail_backup().
 SET client_min_messages = error;
-SELECT plan(104);
+SELECT plan(107);
 SELECT tests.at('0');
 GRANT USAGE ON SCHEMA public, tap, tests TO PUBLIC;
 CREATE ROLE backup_alice LOGIN;
@@ -73,10 +73,14 @@ FROM unnest(ARRAY['', ' ', 'a b', 'a''b', 'a"b', E'a\nb', E'a\n', 'a/b', '../a',
 SELECT is(said('SELECT pattyly.begin_backup(NULL)'), '22004: label of a backup must not be null', 'no label');
 SELECT matches(said($$SELECT pattyly.begin_backup('a', 'tape')$$), '^22023: kind of a backup is not valid: ''tape''', 'no such kind');
 SELECT matches(said($$SELECT pattyly.begin_backup('a', NULL)$$), '^22023: kind of a backup is not valid: NULL', 'no kind');
+SELECT is(said($$SELECT pattyly.begin_backup('a', 'dump', repeat('x', 256))$$), '22023: tool of a backup must have at most 255 characters, not 256', 'a very long tool');
+SELECT is(said($$SELECT pattyly.begin_backup('a', 'dump', 'x', repeat('/x', 2049))$$), '22023: location of a backup must have at most 4096 characters, not 4098', 'a very long location');
 SELECT matches(said($$SELECT pattyly.begin_backup('a', 'incremental')$$), '^22004: an incremental backup needs', 'an incremental one of nothing');
 SELECT matches(said($$SELECT pattyly.begin_backup('a', 'incremental', parent_id => id_of('two'))$$), '^42704: there is no good backup', 'of one that failed');
 SELECT is(said($$SELECT pattyly.begin_backup('inc', 'incremental', parent_id => id_of('one'))$$), 'fine', 'of a good one');
 SELECT is(said($$SELECT pattyly.finish_backup(id_of('inc'), -1)$$), '22023: bytes of a backup must be 0 or more, not -1', 'a negative size');
+SELECT is(said($$SELECT pattyly.finish_backup(id_of('inc'), 1, annotations => jsonb_build_object('log', repeat('x', 100000)))$$),
+	'22023: annotations of a backup must have at most 100000 bytes as text, not 100011', 'a log as annotation');
 SELECT is(said($$SELECT pattyly.finish_backup(id_of('inc'), NULL)$$), '22023: bytes of a backup must be 0 or more, not NULL', 'no size');
 SELECT is(said(format('SELECT pattyly.finish_backup(id_of(%L), 1, annotations => %L)', 'inc', a)), '22023: annotations of a backup must be a JSON object', 'annotations ' || coalesce(a, 'NULL'))
 FROM unnest(ARRAY['[]', '1', NULL, 'null']) AS a;                                                               -- 4
