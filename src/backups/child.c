@@ -11,6 +11,7 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #endif
 
 #include "backups/child.h"
@@ -30,16 +31,26 @@ forget_signals(void)
 }
 
 static void
-close_descriptors(int but)
+close_descriptors_between(int first, int last)
 {
 	struct rlimit limit;
-	int			most = 65536;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < most)
-		most = (int) limit.rlim_cur;
-	for (int fd = 3; fd < most; fd++)
-		if (fd != but)
-			close(fd);
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+#endif
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 65536)
+		limit.rlim_cur = 65536;
+	for (int fd = first; fd <= last && fd < (int) limit.rlim_cur; fd++)
+		close(fd);
+}
+
+static void
+close_descriptors(int but)
+{
+	if (but > 3)
+		close_descriptors_between(3, but - 1);
+	close_descriptors_between(Max(but + 1, 3), INT_MAX);
 }
 
 void
