@@ -5,8 +5,8 @@ package JobNode;
 use strict;
 use warnings;
 use Exporter 'import';
-use IPC::Run ();
 use PattylyNode;
+use Session;
 use Test::More;
 use Time::HiRes qw(usleep time);
 
@@ -56,50 +56,20 @@ sub _schedule
 
 sub run_now { my ($node, $name, $database) = @_; return sql($node, 'SELECT pattyly.run_job(' . _literal($name) . ')', $database) }
 
-# Waits until a query says something; what it last said. A session asks again and again, since to begin one costs more
-# than all that it asks; when it is lost, the next one does.
+# Waits until a query says something; what it last said.
 sub wait_for
 {
 	my ($node, $query, $expected, $seconds, $database) = @_;
-	my ($said, $asker);
 	my $until = time + ($seconds // 30);
+	my $said;
 	while (1)
 	{
-		$asker //= _asker($node, $database // 'postgres');
-		$said = eval { _ask($asker, $query) };
-		my $done = defined $said && $said eq $expected || time > $until;
-		if ($done || !defined $said) { _end_asker($asker); undef $asker }
-		return $said // '(no answer)' if $done;
+		$said = eval { Session::ask($node, $query, $database) };
+		last if defined $said && $said eq $expected || time > $until;
 		usleep(50_000);
 	}
-}
-
-sub _asker
-{
-	my ($node, $database) = @_;
-	my $asker = { in => '', out => '', err => '' };
-	$asker->{run} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', '-', '-d', $node->connstr($database) ],
-		'<', \$asker->{in}, '>', \$asker->{out}, '2>', \$asker->{err}, IPC::Run::timeout(60));
-	return $asker;
-}
-
-sub _end_asker
-{
-	my ($asker) = @_;
-	$asker->{in} .= "\\q\n";
-	eval { $asker->{run}->finish; 1 } or eval { $asker->{run}->kill_kill(grace => 1) };
-	return;
-}
-
-# It dies with the session.
-sub _ask
-{
-	my ($asker, $query) = @_;
-	$asker->{out} = '';
-	$asker->{in} .= "$query;\n\\echo (asked)\n";
-	$asker->{run}->pump until $asker->{out} =~ s/\n?^\(asked\)\n\z//m;
-	return $asker->{out};
+	Session::end($node, $database) if defined $database;
+	return $said // '(no answer)';
 }
 
 # Waits for the end of a run: true when it came.

@@ -12,6 +12,7 @@ BEGIN { $ENV{PG_TEST_TIMEOUT_DEFAULT} //= 300 }
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Session;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -34,7 +35,7 @@ sub new_server
 {
 	my ($name, @conf) = @_;
 	my $bare = @conf && $conf[0] eq 'bare' ? shift @conf : '';
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PattylyNode::Server->new($name);
 
 	$node->init(extra => [ '--locale=C', '--encoding=UTF8' ], allows_streaming => 1);
 	$node->append_conf('postgresql.conf', $_)
@@ -58,7 +59,8 @@ sub new_server
 sub at
 {
 	my ($node, $time, $sql, $database) = @_;
-	return $node->safe_psql($database // 'postgres', _stopped($time) . $sql);
+	return Session::ask($node, _stopped($time) . $sql) if ($database // 'postgres') eq 'postgres';
+	return $node->safe_psql($database, _stopped($time) . $sql);
 }
 
 # As at(), for what may fail: (exit status, output, messages).
@@ -195,5 +197,13 @@ sub bench_count
 
 # Builds with FAULTS=1 have them; run-tests says so.
 sub has_fault_points { return $ENV{PATTYLY_FAULTS} ? 1 : 0 }
+
+# What is changed for sessions to come is for the kept one as well.
+package PattylyNode::Server;
+use parent -norequire, 'PostgreSQL::Test::Cluster';
+
+sub reload  { my ($node, @arguments) = @_; Session::end($node); return $node->SUPER::reload(@arguments) }
+sub restart { my ($node, @arguments) = @_; Session::end($node); return $node->SUPER::restart(@arguments) }
+sub stop    { my ($node, @arguments) = @_; Session::end($node); return $node->SUPER::stop(@arguments) }
 
 1;
