@@ -137,7 +137,7 @@ sub wait_for_restart
 {
 	my ($node, $mark) = @_;
 	return wait_until('the server is back',
-		sub { log_since($node, $mark) =~ /was terminated by signal 9/ && $node->psql('postgres', 'SELECT 1') == 0 });
+		sub { log_since($node, $mark) =~ /was terminated by signal 9/ && eval { at($node, undef, 'SELECT 1') } });
 }
 
 # The postmaster first, so that it cleans nothing up, and every process it had.

@@ -4,6 +4,7 @@ package Session;
 
 use strict;
 use warnings;
+use Errno;
 use IPC::Open3 qw(open3);
 use PostgreSQL::Test::Utils ();
 
@@ -74,11 +75,13 @@ sub _say
 	close $script;
 	print { $session->{in} } "\\i $session->{script}\n\\echo $END\n";
 	$session->{in}->flush;
-	while (sysread $session->{out}, $said, 65536, length $said)
+	while (1)
 	{
+		my $bytes = sysread $session->{out}, $said, 65536, length $said;
+		next if !defined $bytes && $!{EINTR};    # another child has ended
+		return undef if !$bytes;
 		return $said if $said =~ s/\Q$END\E\n\z//;
 	}
-	return undef;
 }
 
 1;

@@ -13,7 +13,7 @@ my $node = new_server('tools', 'archive_mode = on', "archive_command = 'true'", 
 my $base = $node->basedir;
 my $home = $node->data_dir;
 # Since 18 they are there from the start.
-if ($node->safe_psql('postgres', 'SHOW data_checksums') eq 'off')
+if (at($node, undef, 'SHOW data_checksums') eq 'off')
 {
 	$node->stop;
 	system_or_bail('pg_checksums', '--enable', '-D', $home);
@@ -44,16 +44,16 @@ sub output_of
 sub import_of
 {
 	my ($tool, $info) = @_;
-	return $node->safe_psql('postgres', "SELECT pattyly.import_backups('$tool', \$info\$$info\$info\$)");
+	return at($node, undef, "SELECT pattyly.import_backups('$tool', \$info\$$info\$info\$)");
 }
 
-sub row { my ($columns, $where) = @_; return $node->safe_psql('postgres', "SELECT $columns FROM pattyly.backups WHERE $where ORDER BY id") }
+sub row { my ($columns, $where) = @_; return at($node, undef, "SELECT $columns FROM pattyly.backups WHERE $where ORDER BY id") }
 
 # As somebody would paste it, in a directory of his.
 sub run_plan
 {
 	my ($id) = @_;
-	my $plan = $node->safe_psql('postgres', "SELECT pattyly.restore_plan($id)");
+	my $plan = at($node, undef, "SELECT pattyly.restore_plan($id)");
 	my ($out, $err) = ('', '');
 	my $ok = IPC::Run::run([ 'sh', '-e' ], '<', \"$plan\n", '>', \$out, '2>', \$err, init => sub { chdir $base }, IPC::Run::timeout(180));
 	diag("$plan\n$out$err") unless $ok;
@@ -69,38 +69,38 @@ sub asked_next_port
 
 sub stop_next { my ($directory) = @_; return system_log('pg_ctl', '-D', $directory, '-m', 'immediate', '-w', 'stop') == 0 }
 
-$node->safe_psql('postgres', 'CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) AS g');
+at($node, undef, 'CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) AS g');
 
 subtest 'a dump of run_backup()' => sub {
 	mkdir "$base/it's a \$dir" or die $!;
 	for my $format (qw(custom tar plain))
 	{
-		$node->safe_psql('postgres', qq{
+		at($node, undef, qq{
 			SET pattyly.backup_directory = \$d\$$base/it's a \$dir\$d\$;
 			SET pattyly.backup_stages = '[["pg_dump", "--format=$format", "--no-password", "--snapshot=%s"]]';
 			CALL pattyly.run_backup('$format')});
 		is(row('state', "label = '$format'"), 'done', "$format: it is made");
 		ok(run_plan(row('id', "label = '$format'")), 'its plan runs');
 		is($node->safe_psql('postgres_restored', 'SELECT count(*) FROM t'), 1000, 'and has restored it');
-		like($node->safe_psql('postgres', "SELECT string_agg(l, E'\\n') FROM pattyly.restore_plan((SELECT id FROM pattyly.backups WHERE label = '$format')) AS l"),
+		like(at($node, undef, "SELECT string_agg(l, E'\\n') FROM pattyly.restore_plan((SELECT id FROM pattyly.backups WHERE label = '$format')) AS l"),
 			qr/postgres_restored2/, 'the name of the next is another');
 		# The next is another format, and has another size.
-		$node->safe_psql('postgres', 'DROP DATABASE postgres_restored');
-		$node->safe_psql('postgres', 'DELETE FROM pattyly.backups');
+		at($node, undef, 'DROP DATABASE postgres_restored');
+		at($node, undef, 'DELETE FROM pattyly.backups');
 	}
-	$node->safe_psql('postgres', qq{
+	at($node, undef, qq{
 		SET pattyly.backup_directory = \$d\$$base/it's a \$dir\$d\$;
 		SET pattyly.backup_stages = '[["pg_dump", "--no-password", "--snapshot=%s"], ["gzip"]]';
 		CALL pattyly.run_backup('gzip')});
 	ok(run_plan(row('id', "label = 'gzip'")), 'gzip: its plan runs');
 	is($node->safe_psql('postgres_restored', 'SELECT count(*) FROM t'), 1000, 'and has restored it');
-	$node->safe_psql('postgres', 'DROP DATABASE postgres_restored');
+	at($node, undef, 'DROP DATABASE postgres_restored');
 
 	append_to_file("$base/it's a \$dir/gzip.dump", 'x');
 	my ($out, $err) = ('', '');
-	my $plan = $node->safe_psql('postgres', "SELECT pattyly.restore_plan((SELECT id FROM pattyly.backups WHERE label = 'gzip'))");
+	my $plan = at($node, undef, "SELECT pattyly.restore_plan((SELECT id FROM pattyly.backups WHERE label = 'gzip'))");
 	ok(!IPC::Run::run([ 'sh', '-e' ], '<', \"$plan\n", '>', \$out, '2>', \$err, IPC::Run::timeout(60)), 'a file that is not what it was');
-	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_database WHERE datname = 'postgres_restored'"), 0, 'is not restored');
+	is(at($node, undef, "SELECT count(*) FROM pg_database WHERE datname = 'postgres_restored'"), 0, 'is not restored');
 };
 
 subtest 'pgbackrest' => sub {
@@ -108,7 +108,7 @@ subtest 'pgbackrest' => sub {
 	my $config = "$base/pgbackrest.conf";
 	append_to_file($config, "[global]\nrepo1-path=$base/repo\nlog-level-console=error\nlog-level-file=off\nlock-path=$base/lock\n"
 		  . "spool-path=$base/spool\nstart-fast=y\n[demo]\npg1-path=$home\npg1-port=" . $node->port
-		  . "\npg1-socket-path=" . $node->host . "\npg1-user=" . $node->safe_psql('postgres', 'SELECT current_user') . "\n");
+		  . "\npg1-socket-path=" . $node->host . "\npg1-user=" . at($node, undef, 'SELECT current_user') . "\n");
 	local $ENV{PGBACKREST_CONFIG} = $config;
 	my @tool = ('pgbackrest', '--stanza=demo');
 	my $info = sub { return output_of('pgbackrest', 'info', '--output=json') };
@@ -118,15 +118,15 @@ subtest 'pgbackrest' => sub {
 	$node->adjust_conf('postgresql.conf', 'archive_command', "'pgbackrest --config=$config --stanza=demo archive-push %p'");
 	$node->reload;
 	output_of(@tool, '--type=full', 'backup');
-	$node->safe_psql('postgres', 'CREATE TABLE after_full AS SELECT 1 AS id');
+	at($node, undef, 'CREATE TABLE after_full AS SELECT 1 AS id');
 	output_of(@tool, '--type=incr', 'backup');
 	is(import_of('pgbackrest', $info->()), 2, 'a full one and an incremental one');
 	is(import_of('pgbackrest', $info->()), 0, 'again');
 	is(row('kind, state, system_identifier = (SELECT system_identifier FROM pg_control_system()), parent_id IS NULL', "tool = 'pgbackrest'"),
 		"base|done|t|t\nincremental|done|t|f", 'of this cluster');
-	my $full = $node->safe_psql('postgres', "SELECT id FROM pattyly.backups WHERE tool = 'pgbackrest' AND kind = 'base'");
-	my $part = $node->safe_psql('postgres', "SELECT id FROM pattyly.backups WHERE tool = 'pgbackrest' AND kind = 'incremental'");
-	is($node->safe_psql('postgres', 'SELECT pattyly.backup_for(pattyly.clock_now())'), $part, 'backup_for() finds it');
+	my $full = at($node, undef, "SELECT id FROM pattyly.backups WHERE tool = 'pgbackrest' AND kind = 'base'");
+	my $part = at($node, undef, "SELECT id FROM pattyly.backups WHERE tool = 'pgbackrest' AND kind = 'incremental'");
+	is(at($node, undef, 'SELECT pattyly.backup_for(pattyly.clock_now())'), $part, 'backup_for() finds it');
 
 	ok(run_plan($part), 'its plan runs');
 	ok(wait_until('it is promoted', sub { asked_next_port('SELECT pg_is_in_recovery()') eq "f\n" }), 'which ends recovery');
@@ -135,7 +135,7 @@ subtest 'pgbackrest' => sub {
 	ok(stop_next("${home}_restored_$part"), 'it stops');
 
 	# A page of a table is damaged; pgbackrest says so of the next backup.
-	my $file = "$home/" . $node->safe_psql('postgres', "SELECT pg_relation_filepath('t')");
+	my $file = "$home/" . at($node, undef, "SELECT pg_relation_filepath('t')");
 	$node->stop;
 	open my $page, '+<', $file or die $!;
 	seek $page, 4000, 0;
@@ -145,7 +145,7 @@ subtest 'pgbackrest' => sub {
 	IPC::Run::run([ @tool, '--type=incr', 'backup' ], '>', \my $out, '2>', \my $err);
 	is(import_of('pgbackrest', $info->()), 1, 'a backup with a broken page');
 	is(row('state, error', "tool = 'pgbackrest' AND state = 'suspect'"), 'suspect|page checksum errors', 'is suspect');
-	$node->safe_psql('postgres', 'DROP TABLE t; CHECKPOINT');
+	at($node, undef, 'DROP TABLE t; CHECKPOINT');
 
 	output_of(@tool, '--type=full', 'backup');
 	import_of('pgbackrest', $info->());
@@ -162,7 +162,7 @@ subtest 'barman' => sub {
 	my $bin = output_of('pg_config', '--bindir');
 	chomp $bin;
 	mkdir $_ or die "$_: $!" for "$base/barman", "$base/barman/log";
-	my $login = 'host=' . $node->host . ' port=' . $node->port . ' user=' . $node->safe_psql('postgres', 'SELECT current_user');
+	my $login = 'host=' . $node->host . ' port=' . $node->port . ' user=' . at($node, undef, 'SELECT current_user');
 	# Where barman looks by itself, as whoever pastes a plan has it.
 	append_to_file("$base/.barman.conf", "[barman]\nbarman_home = $base/barman\nbarman_user = $user\nlog_file = $base/barman/log/log\n"
 		  . "[demo]\ndescription = demo\nconninfo = $login dbname=postgres\nstreaming_conninfo = $login\nbackup_method = postgres\narchiver = on\npath_prefix = \"$bin\"\n");
@@ -177,9 +177,9 @@ subtest 'barman' => sub {
 	IPC::Run::run([ @tool, 'check', 'demo' ], '>', \my $said, '2>', \my $complained);
 	is(import_of('barman', $list->()), 0, 'nothing yet');
 	output_of(@tool, 'switch-wal', '--force', '--archive', 'demo');
-	$node->safe_psql('postgres', 'CREATE TABLE for_barman AS SELECT g FROM generate_series(1, 100) AS g');
+	at($node, undef, 'CREATE TABLE for_barman AS SELECT g FROM generate_series(1, 100) AS g');
 	output_of(@tool, 'backup', 'demo', '--wait') for 1 .. 2;
-	$node->safe_psql('postgres', 'DROP TABLE for_barman');
+	at($node, undef, 'DROP TABLE for_barman');
 	is(import_of('barman', $list->()), 2, 'two');
 	is(import_of('barman', $list->()), 0, 'again');
 	my @ids = split /\n/, row('label', "tool = 'barman'");
@@ -192,7 +192,7 @@ subtest 'barman' => sub {
 	ok(wait_until('it is promoted', sub { asked_next_port('SELECT pg_is_in_recovery()') eq "f\n" }), 'which ends recovery');
 	is(asked_next_port('SELECT count(*) FROM for_barman'), "100\n", 'and has restored it, as it was');
 	is(asked_next_port('SHOW archive_mode'), "off\n", 'as a server that archives nothing');
-	is($node->safe_psql('postgres', q{SELECT to_regclass('for_barman') IS NULL}), 't', 'beside the one that is there');
+	is(at($node, undef, q{SELECT to_regclass('for_barman') IS NULL}), 't', 'beside the one that is there');
 	ok(stop_next("${home}_restored_$first"), 'it stops');
 
 	my ($file) = ("$base/barman/demo/base/$ids[1]/backup.info");

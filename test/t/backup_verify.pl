@@ -190,7 +190,7 @@ sub stops
 	if ($how eq 'success')
 	{
 		my ($status, undef, $err) = (0, '', '');
-		$status = $node->psql($scratch, 'SELECT 1', stderr => \$err, extra_params => [ '-U', 'visitor' ]);
+		$status = $node->psql($scratch, '', stderr => \$err, extra_params => [ '-U', 'visitor', '-c', 'SELECT 1' ]);
 		isnt($status, 0, 'a visitor is refused');
 		like($err, qr/permission denied for database|too many connections/, 'with this');
 	}

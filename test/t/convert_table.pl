@@ -19,7 +19,7 @@ my $node = new_server('convert_table', 'log_min_messages = error', 'max_wal_size
 sub make_tables
 {
 	my ($rows) = @_;
-	return $node->safe_psql('postgres', qq{
+	return at($node, undef, qq{
 		SET client_min_messages = warning;
 		DROP SCHEMA IF EXISTS app CASCADE;
 		CREATE SCHEMA app;
@@ -44,7 +44,7 @@ sub make_tables
 # Rows that only one of the two has.
 sub difference
 {
-	return $node->safe_psql('postgres', q{
+	return at($node, undef, q{
 		SELECT count(*) FROM (
 			(TABLE app.items EXCEPT ALL TABLE app.double) UNION ALL (TABLE app.double EXCEPT ALL TABLE app.items)) AS d});
 }
@@ -54,10 +54,10 @@ my $call = q{CALL pattyly.convert_table('app.items', 'at', '1 month', premake =>
 sub is_converted
 {
 	my ($what) = @_;
-	is(difference(), 0, "$what: both tables hold the same") or diag $node->safe_psql('postgres', q{
+	is(difference(), 0, "$what: both tables hold the same") or diag at($node, undef, q{
 		(SELECT 'items', * FROM (TABLE app.items EXCEPT ALL TABLE app.double) AS d LIMIT 5)
 		UNION ALL (SELECT 'double', * FROM (TABLE app.double EXCEPT ALL TABLE app.items) AS d LIMIT 5)});
-	is($node->safe_psql('postgres', q{
+	is(at($node, undef, q{
 		SELECT c.relkind, c.relrowsecurity, c.relforcerowsecurity,
 			(SELECT count(*) FROM pg_policy WHERE polrelid = c.oid),
 			(SELECT count(*) FROM pg_constraint WHERE confrelid = c.oid AND conparentid = 0 AND convalidated),
@@ -146,7 +146,7 @@ sub start_writers
 	my $writers = { out => '', err => '' };
 	my @files;
 
-	$node->safe_psql('postgres', 'CREATE SEQUENCE IF NOT EXISTS app.slots');
+	at($node, undef, 'CREATE SEQUENCE IF NOT EXISTS app.slots');
 	for my $i (0 .. $#scripts)
 	{
 		my $file = $node->basedir . "/writer-$protocol-$i.sql";
@@ -198,7 +198,7 @@ subtest 'whoever has an older snapshot is waited for' => sub {
 		'>', \$out, '2>', \$err, IPC::Run::timeout(60));
 	ok($node->poll_query_until('postgres', q{SELECT phase = 'waiting' AND cardinality(wait_for) > 0 FROM pattyly.conversions}), 'all is copied');
 	usleep(1_000_000);
-	is($node->safe_psql('postgres', 'SELECT phase FROM pattyly.conversions'), 'waiting', 'it waits');
+	is(at($node, undef, 'SELECT phase FROM pattyly.conversions'), 'waiting', 'it waits');
 	is($reader->query_safe('SELECT count(*) FROM app.items'), 3000, 'the older snapshot has all rows');
 	$reader->query_safe('COMMIT');
 	$reader->quit;
@@ -225,7 +225,7 @@ sub write_a_little
 	# It cascades into one of them.
 	my $owner = 50 - $n % 20;
 	$sql .= "DELETE FROM app.owners WHERE id = $owner; DELETE FROM app.double WHERE owner = $owner;";
-	return $node->safe_psql('postgres', "BEGIN; $sql END;");
+	return at($node, undef, "BEGIN; $sql END;");
 }
 
 my @places = map { ("before_$_", "after_$_") } qw(prepared rehearsed copying batch copied waiting swapped secured checked finished);

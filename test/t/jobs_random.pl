@@ -58,7 +58,7 @@ subtest 'fifty deaths at random' => sub {
 		usleep(@pids ? rand 600_000 : 100_000);
 	}
 	cmp_ok($deaths, '>=', 50, "$deaths deaths");
-	ok(wait_until('the server answers', sub { $node->psql('postgres', 'SELECT 1') == 0 }), 'the server is there');
+	ok(wait_until('the server answers', sub { eval { sql($node, 'SELECT 1') } }), 'the server is there');
 	my $after = eval { sql($node, 'SELECT coalesce(max(id), 0) FROM pattyly.job_runs') } // 0;
 	# Who lost several runs in a row is made to wait by the schedule, not by hand.
 	sql($node, q{SELECT pattyly.pause_job(name), pattyly.cancel_job(name) FROM pattyly.jobs WHERE name LIKE 'short%'});

@@ -26,7 +26,7 @@ sub make_table
 
 sub state_of
 {
-	return $node->safe_psql('postgres', q{
+	return at($node, undef, q{
 		SELECT CASE WHEN to_regclass('t_2031_05_03') IS NULL THEN 'dropped'
 			ELSE coalesce((SELECT CASE WHEN inhdetachpending THEN 'pending' ELSE 'attached' END
 				FROM pg_inherits WHERE inhrelid = to_regclass('t_2031_05_03')), 'detached') END
@@ -56,7 +56,7 @@ sub hold
 sub let_go { my ($session) = @_; $session->query('COMMIT'); $session->quit; return }
 
 # What a process wants, and what it has of the tables. It may be over in a second, so one statement looks all the time.
-$node->safe_psql('postgres', q{
+at($node, undef, q{
 	CREATE FUNCTION locks_of(process integer) RETURNS text LANGUAGE sql AS $$
 		SELECT coalesce(string_agg(CASE WHEN granted THEN 'has ' ELSE 'wants ' END || mode || ' on ' || coalesce(relation::regclass::text, locktype), ', '
 			ORDER BY granted, relation::regclass::text, mode), 'nothing')
@@ -100,8 +100,8 @@ sub session_is_as_before
 	my ($session, $what) = @_;
 	is($session->query('SHOW lock_timeout'), '7s', "$what: lock_timeout is the session's");
 	my $pid = pid_of($session);
-	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid = $pid"), 0, "$what: no lock is left");
-	is($node->safe_psql('postgres', "SELECT state || coalesce(backend_xid::text, '') || coalesce(backend_xmin::text, '') FROM pg_stat_activity WHERE pid = $pid"),
+	is(at($node, undef, "SELECT count(*) FROM pg_locks WHERE pid = $pid"), 0, "$what: no lock is left");
+	is(at($node, undef, "SELECT state || coalesce(backend_xid::text, '') || coalesce(backend_xmin::text, '') FROM pg_stat_activity WHERE pid = $pid"),
 		'idle', "$what: and no transaction");
 	$session->query('VACUUM pattyly.partition_sets; BEGIN; CREATE TEMP TABLE x (); ROLLBACK');
 	is($session->{stderr}, '', "$what: it does what it is told, without a warning");
@@ -145,7 +145,7 @@ sub is_not_in_the_way
 	return;
 }
 
-sub cancel { my ($pid) = @_; return $node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)") }
+sub cancel { my ($pid) = @_; return at($node, undef, "SELECT pg_cancel_backend($pid)") }
 
 my %ends = (
 	'takes too long' => sub { return qr/ERROR:  partitions of "t": skipped_locked\nDETAIL:  (.*: )?$_[0]/ },
@@ -183,7 +183,7 @@ my %states = (ddl_command_start => 'attached', ddl_command_end => 'pending, writ
 for my $event (sort keys %states)
 {
 	make_table();
-	$node->safe_psql('postgres', qq{
+	at($node, undef, qq{
 		CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS \$\$ BEGIN RAISE 'not today'; END \$\$;
 		CREATE EVENT TRIGGER refuse ON $event WHEN tag IN ('ALTER TABLE') EXECUTE FUNCTION refuse()});
 	my $session = new_session("lock_timeout = '7s'");
@@ -191,7 +191,7 @@ for my $event (sort keys %states)
 	like(finish($session), qr/ERROR:  partitions of "t": failed\nDETAIL:  t_2031_05_03: not today\./, "an error at $event: it says so");
 	is(state_of(), $states{$event}, "an error at $event: the partition");
 	session_is_as_before($session, "an error at $event");
-	$node->safe_psql('postgres', 'DROP EVENT TRIGGER refuse; DROP FUNCTION refuse');
+	at($node, undef, 'DROP EVENT TRIGGER refuse; DROP FUNCTION refuse');
 	next_run_ends_it($session, "an error at $event");
 }
 
@@ -212,12 +212,12 @@ for my $how ('cancelled', 'killed')
 	else
 	{
 		# What is left when it dies between the two.
-		$node->safe_psql('postgres', q{SELECT pattyly.begin_leaving('t', 't_2031_05_03')});
+		at($node, undef, q{SELECT pattyly.begin_leaving('t', 't_2031_05_03')});
 		is(state_of(), 'attached, written down', 'a run was killed');
 		$session->query(q{SELECT pattyly.partition_table('t', 'at', '1 day', 1)});
 		$session->query($CALL);
 	}
-	$node->safe_psql('postgres', 'ALTER TABLE t DETACH PARTITION t_2031_05_03');
+	at($node, undef, 'ALTER TABLE t DETACH PARTITION t_2031_05_03');
 	$session->query($CALL);
 	is($session->{stderr}, '', "$how, and detached by hand: the next run goes well");
 	is(state_of(), 'detached', "$how, and detached by hand: and leaves the table alone");
@@ -230,8 +230,8 @@ make_table();
 my $session = new_session();
 my $hold = hold('SELECT count(*) FROM t');
 my $pid = start($session, 'wants ShareLock on virtualxid', 'terminated');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
-ok(wait_until('it is gone', sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid = $pid") == 0 }), 'terminated: its locks are gone');
+at($node, undef, "SELECT pg_terminate_backend($pid)");
+ok(wait_until('it is gone', sub { at($node, undef, "SELECT count(*) FROM pg_locks WHERE pid = $pid") == 0 }), 'terminated: its locks are gone');
 is(state_of(), 'pending, written down', 'terminated: the partition');
 let_go($hold);
 next_run_ends_it(new_session(), 'terminated');
