@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/compat.h"
+#include "core/fault.h"
 #include "funcapi.h"
 #include "limits/label.h"
 #include "limits/limits.h"
@@ -298,6 +299,8 @@ count_keys_by_rule(int n_rules)
 		uint64		owner = (word & KEY_LIVE) ? keyslot_detail(table, slot)->owner : 0;
 		const LimitRule *rule;
 
+		if (word & KEY_EXTENT)
+			fault_point("limits_at_extra_slot");
 		keyslot_unlock(table, slot, word);
 		rule = owner != 0 ? limit_rule_by_owner(owner) : NULL;
 		if (rule != NULL)

@@ -1,0 +1,71 @@
+# A process that loses its turn at the worst place, while others go on: it comes with an old time, an old look at the
+# table, or an old copy of a rule. The clock stands still, or a moment has a length that no busy machine reaches.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use PattylyNode;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+plan skip_all => 'needs a build with FAULTS=1' unless has_fault_points();
+
+my $node = new_server('races', 'pattyly.max_keys = 100', 'pattyly.language = en');
+my $PAUSE_S = 3;
+
+# ---- tools ----
+
+# An empty table, with a secret of its own, on a server that has just started.
+sub empty_table
+{
+	$node->stop;
+	unlink $node->data_dir . '/pg_stat_tmp/pattyly_limits.state';
+	$node->start;
+}
+
+sub rule { my (@arguments) = @_; at($node, undef, "SELECT pattyly.set_limit(@arguments)") }
+
+# Keys that make no room for others; $n places are left.
+sub fill_up_to
+{
+	my ($n) = @_;
+	at($node, $T0, qq{SELECT count(pattyly.allow('once', 'x' || i)) FROM generate_series(1, $n - (SELECT used FROM pattyly.limit_memory)) i});
+}
+
+# Runs the call in the background, asleep at that place by the time when this returns.
+my $number = 0;
+sub call_that_sleeps
+{
+	my ($place, $time, $before, $call) = @_;
+	my $mark = 'late call ' . ++$number;
+	my $bench = background_bench($node, $time, '-c 1 -j 1 -t 1',
+		"$before\nSET pattyly.fault_point = '$place';\nSET pattyly.fault_pause = '$PAUSE_S s';\nSELECT '$mark', $call;\n");
+
+	wait_until('the call is under way', sub {
+		at($node, undef, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT ''$mark''%'") == 1 });
+	sleep 0.3;
+	return $bench;
+}
+
+# ---- an old look at the table ----
+
+# A look at all slots holds each of them for a moment, also those that are the storage of a log.
+subtest 'a slot that changes hands while somebody looks at it' => sub {
+	empty_table();
+	rule(q{'once', 1, '1 day', 'fixed_window'});
+	rule(q{'log', 5, '1 day', 'sliding_log'});
+	at($node, $T0, q{SELECT pattyly.allow('log', 'k')});
+	fill_up_to(100);
+	my $look = call_that_sleeps('limits_at_extra_slot', $T0, '', '(SELECT count(*) FROM pattyly.limit_stats)');
+	is(at($node, $T0, q{SELECT pattyly.allow('once', 'a'), pattyly.allow('once', 'b')}), 't|t', 'two keys take the place of the log and of its storage');
+	finish_bench($look);
+	my ($status, $out, $error) = run_at($node, $T0, q{SELECT pattyly.allow('once', 'a'), pattyly.allow('once', 'b')});
+	is($out, 'f|f', 'both are still there') or diag $error;
+	my $mark = log_mark($node);
+	$node->restart;
+	is(complaints($node, $mark), '', 'and a restart finds nothing to complain of');
+	is(at($node, $T0, q{SELECT count(*) FROM pattyly.top_keys('once', 1000)}), 100, 'all keys are there');
+};
+
+$node->stop;
+done_testing();
