@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "core/fault.h"
 #include "limits/label.h"
 #include "limits/part.h"
 
@@ -59,6 +60,13 @@ parts_lock(Part **parts, int n)
 
 		if (part->slot == 0)
 			continue;
+
+		/* Keys of a call found in the same slot, one after the other: to lock it twice is to wait for oneself. */
+		if (unlikely(i > 0 && part->slot == parts[i - 1]->slot))
+		{
+			unlock_parts(parts, i);
+			return false;
+		}
 		if (!keytable_lock(&limit_store.keys, part->slot, part->hash, &part->locked_word))
 		{
 			unlock_parts(parts, i);
@@ -82,6 +90,7 @@ parts_find(Part **parts, int n)
 		parts[i]->slot = keytable_find(&limit_store.keys, parts[i]->hash);
 		if (parts[i]->slot == 0)
 			return false;
+		fault_point("limits_part_found");
 	}
 	return true;
 }

@@ -67,5 +67,21 @@ subtest 'a slot that changes hands while somebody looks at it' => sub {
 	is(at($node, $T0, q{SELECT count(*) FROM pattyly.top_keys('once', 1000)}), 100, 'all keys are there');
 };
 
+# Two keys that were in one slot, one after the other and back: who finds both there must not lock it twice.
+subtest 'two keys of a call found in the same slot' => sub {
+	empty_table();
+	rule(q{'once', 1, '1 day', 'fixed_window'});
+	rule("'$_', 5, '1 day', 'fixed_window'") for qw(a b);
+	fill_up_to(99);
+	at($node, $T0, q{SELECT pattyly.allow('b', 'k')});
+	my $late = call_that_sleeps('limits_part_found', $T0, '', q{pattyly.check_limits('{b,a}', 'k')});
+	is(at($node, $T0, q{SELECT pattyly.allow('a', 'k')}), 't', 'the second key takes the place of the first');
+	sleep $PAUSE_S;
+	is(at($node, $T0, q{SELECT pattyly.allow('b', 'k')}), 't', 'and gives it back');
+	ok(wait_until('the call ends', sub { at($node, undef, q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%late call%' AND pid <> pg_backend_pid()}) == 0 }),
+		'the call comes to its end') or $node->stop('immediate');
+	$late->{run}->finish;
+};
+
 $node->stop;
 done_testing();
