@@ -83,5 +83,17 @@ subtest 'two keys of a call found in the same slot' => sub {
 	$late->{run}->finish;
 };
 
+# A fresh key was refused while an administrator made room: the next one must not be told that there is none.
+subtest 'room that is made while somebody looks for it' => sub {
+	empty_table();
+	rule(q{'once', 1, '1 day', 'fixed_window'});
+	rule(q{'other', 5, '1 day', 'fixed_window'});
+	fill_up_to(100);
+	my $late = call_that_sleeps('keyqueue_looked', $T0, "SET pattyly.on_limiter_failure = allow;", q{pattyly.allow('other', 'late')});
+	is(at($node, $T0, q{SELECT pattyly.reset_limit('once', 'x50')}), 't', 'a key is reset');
+	finish_bench($late);
+	is(error_of($node, $T0, q{SELECT pattyly.allow('other', 'fresh')}), '', 'a fresh key takes its place at once');
+};
+
 $node->stop;
 done_testing();
