@@ -276,6 +276,29 @@ missing_slots(const Part *part)
 }
 
 /*
+ * There is no room.  A known key that only wants other storage goes on under the
+ * rule it was counted under; one that never was counted is as good as not known.
+ */
+static bool
+do_without_room(Part **parts, int n)
+{
+	bool		done = true;
+
+	for (int i = 0; i < n; i++)
+	{
+		Part	   *part = parts[i];
+
+		part->deferred = true;
+		if (part->slot != 0 && wants_other_extents(part) &&
+			keyslot_entry(&limit_store.keys, part->slot)->tag == 0)
+			part->slot = 0;
+		if (part->slot == 0 && part->makes_key)
+			done = false;
+	}
+	return done;
+}
+
+/*
  * The keys of a call make no room for each other, and either all that it needs
  * is to be had or nobody is evicted for it.
  */
@@ -283,7 +306,6 @@ static bool
 find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 {
 	KeyTable   *table = &limit_store.keys;
-	int			fresh = 0;
 	int			missing = 0;
 	bool		done = true;
 
@@ -298,17 +320,10 @@ find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 			keytable_keep(table, part->slot);
 			part->locked_word = pg_atomic_read_u32(&keyslot_entry(table, part->slot)->word);
 		}
-		else if (part->makes_key)
-			fresh++;
 		missing += missing_slots(part);
 	}
 	if (missing > 0 && !keytable_reserve(table, missing, now_us))
-	{
-		/* A known key that only wants other storage goes on under the rule it was counted under. */
-		for (int i = 0; i < n; i++)
-			parts[i]->deferred = true;
-		return fresh == 0;
-	}
+		return do_without_room(parts, n);
 	for (int i = 0; i < n && done; i++)
 	{
 		if (parts[i]->slot == 0 && parts[i]->makes_key)

@@ -95,5 +95,58 @@ subtest 'room that is made while somebody looks for it' => sub {
 	is(error_of($node, $T0, q{SELECT pattyly.allow('other', 'fresh')}), '', 'a fresh key takes its place at once');
 };
 
+# ---- no room for the storage of a log ----
+
+# What counts then is the rule before, and it may be smaller than what is asked for.
+subtest 'a rule becomes a log while the table is full' => sub {
+	for my $way (
+		[ 'sliding_window, of which nothing is used', q{'r', 5, '1 day', 'sliding_window'}, q{SELECT pattyly.allow('r', 'k'), pattyly.refund_limit('r', 'k')}, 5 ],
+		[ 'sliding_window', q{'r', 5, '1 day', 'sliding_window'}, q{SELECT pattyly.allow('r', 'k')}, 4 ],
+		[ 'fixed_window, of which nothing is used', q{'r', 5, '1 day', 'fixed_window'}, q{SELECT pattyly.allow('r', 'k'), pattyly.refund_limit('r', 'k')}, 5 ],
+		[ 'gcra', q{'r', 5, '1 day'}, q{SELECT pattyly.allow('r', 'k')}, 4 ],
+		[ 'a smaller sliding_log', q{'r', 5, '1 day', 'sliding_log'}, q{SELECT pattyly.allow('r', 'k')}, 4 ],
+		[ 'gcra of 0', q{'r', 0, '1 day'}, q{SELECT pattyly.block_key('r', 'k', '1 min')}, 0 ],
+		[ 'sliding_window of 0', q{'r', 0, '1 day', 'sliding_window'}, q{SELECT pattyly.block_key('r', 'k', '1 min')}, 0 ])
+	{
+		my ($name, $rule, $make, $left) = @$way;
+		empty_table();
+		rule(q{'once', 1, '1 day', 'fixed_window'});
+		rule($rule);
+		fill_up_to($name =~ /log/ ? 98 : 99);
+		at($node, $T0, $make);
+		rule(q{'r', 64, '1 day', 'sliding_log'});
+		my $then = later('2 min');
+		for my $cost (10, 1, 64)
+		{
+			next if $cost == 1 && $left > 0;
+			my ($status, $out, $error) = run_at($node, $then, qq{
+				SELECT allowed, remaining, reason, retry_at BETWEEN now_ AND now_ + interval '1 day', retry_after > 0
+				FROM pattyly.check_limit('r', 'k', $cost), pattyly.clock_now() now_});
+			is($out, "f|$left|limited|t|t", "$name: $cost more are refused, with a time to try again") or diag $error;
+		}
+		like(error_of($node, $then, q{SET request.method = 'GET'; SELECT pattyly.enforce_limit('r', 'k', 64)}), qr/"status":429/, "$name: over HTTP, too");
+		is((run_at($node, $then, q{SELECT count(*) > 1 FROM pattyly.limit_stats}))[1], 't', "$name: nobody waits for the key");
+	}
+};
+
+# A refused step over several limits leaves a key behind that never counted; it has no rule before.
+subtest 'a key that never counted, when its rule becomes a log and the table is full' => sub {
+	empty_table();
+	rule(q{'once', 1, '1 day', 'fixed_window'});
+	rule(q{'r', 5, '1 day', 'fixed_window'});
+	fill_up_to(98);
+	at($node, $T0, q{SELECT pattyly.allow('once', 'k')});
+	is(at($node, $T0, q{SELECT limit_name, reason FROM pattyly.check_limits('{once,r}', 'k')}), 'once|limited', 'a step over two limits is refused');
+	is(at($node, undef, q{SELECT used FROM pattyly.limit_memory}), 100, 'the table is full');
+	rule(q{'r', 5, '1 day', 'sliding_log'});
+	is((run_at($node, $T0, q{SELECT remaining, (pattyly.refund_limit('r', 'k')).remaining, pattyly.reset_limit('r', 'k'), pattyly.unblock_key('r', 'k') FROM pattyly.peek_limit('r', 'k')}))[1],
+		'5|5|f|f', 'it is as an unknown key');
+	like(error_of($node, $T0, q{SELECT pattyly.allow('r', 'k')}), qr/53400: no room/, 'and finds no room');
+	like(error_of($node, $T0, q{SELECT pattyly.check_limits('{r,once}', 'k')}), qr/53400: no room/, 'nor do several');
+	is((run_at($node, $T0, q{SELECT count(*) > 1 FROM pattyly.limit_stats}))[1], 't', 'nobody waits for it');
+	at($node, $T0, q{SELECT pattyly.reset_limit('once', 'x1'), pattyly.reset_limit('once', 'x2')});
+	is((run_at($node, $T0, q{SELECT remaining FROM pattyly.check_limit('r', 'k')}))[1], 4, 'when there is room it counts');
+};
+
 $node->stop;
 done_testing();
