@@ -229,29 +229,17 @@ fill_result(const Part *part, const LimitCall *call)
 /*
  * Who read the clock before others, but locked the key after them, reads it again:
  * the older time would be taken for a clock that stepped back, and age what others
- * used.  A log and what another rule left are not read yet, so for them always.
+ * used.
  */
 static void
 catch_up_with_clock(Part **parts, int n, LimitCall *call)
 {
 	for (int i = 0; i < n; i++)
-	{
-		const KeyState *state;
-		LimitUse	use;
-
-		if (parts[i]->slot == 0)
-			continue;
-		state = keyslot_state(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
-		use.a = state->a;
-		use.b = state->b;
-		if (parts[i]->rule->spec.algorithm == LIMIT_SLIDING_LOG ||
-			keyslot_entry(&limit_store.keys, parts[i]->slot)->tag != parts[i]->rule->tag ||
-			limit_is_ahead(&parts[i]->rule->spec, &use, call->now_us))
+		if (parts[i]->slot != 0 && part_may_be_ahead(parts[i], call->now_us))
 		{
 			call->now_us = clock_now_us();
 			return;
 		}
-	}
 }
 
 static void

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/fault.h"
 #include "limits/label.h"
@@ -150,6 +151,23 @@ convert_use(Part *part, int64 now_us)
 	keytable_released(&limit_store.keys);
 }
 
+/* A log and what another rule left are not read yet, so of them it is not known. */
+bool
+part_may_be_ahead(const Part *part, int64 now_us)
+{
+	const LimitRule *rule = part->rule;
+	const KeyState *state = keyslot_state(&limit_store.keys, part->slot, part->locked_word);
+	LimitUse	use = {state->a, state->b};
+
+	if (rule->spec.algorithm == LIMIT_SLIDING_LOG ||
+		keyslot_entry(&limit_store.keys, part->slot)->tag != rule->tag)
+		return true;
+	if ((part->locked_word & ENTRY_AUTO_BLOCKED) &&
+		keyslot_detail(&limit_store.keys, part->slot)->room64[0] > now_us + rule->block_us)
+		return true;
+	return limit_is_ahead(&rule->spec, &use, now_us);
+}
+
 /* An automatic block never outlasts what the rule says now, so a clock that steps back does not extend it. */
 static void
 load_block(Part *part, int64 now_us)
@@ -253,7 +271,9 @@ refit_extents(Part *part, const LimitKey *key, int64 now_us)
 		return false;
 
 	part->word = part->locked_word = keyslot_lock(table, part->slot);
-	part_load(part, key, now_us);
+
+	/* Others may have used it since the call read the clock; see catch_up_with_clock() in check.c. */
+	part_load(part, key, clock_now_us());
 	old_extents = (part->locked_word & KEY_EXTENDED) ?
 		keyslot_detail(table, part->slot)->extra : 0;
 	part->word = wanted > 0 ? part->word | KEY_EXTENDED : part->word & ~KEY_EXTENDED;

@@ -47,6 +47,42 @@ sub call_that_sleeps
 	return $bench;
 }
 
+# ---- an old time ----
+
+sub blocked_until { return at($node, undef, q{SELECT extract(epoch FROM blocked_until) FROM pattyly.top_keys('guard')}) }
+
+subtest 'a call with an old time does not end a block sooner' => sub {
+	for my $call ('peek_limit', 'allow', 'refund_limit')
+	{
+		empty_table();
+		rule(q{'guard', 1, '1 hour', 'fixed_window', block_for => '1 min'});
+		at($node, undef, q{SELECT pattyly.allow('guard', 'k')});
+		my $late = call_that_sleeps('limits_clock_read', '', '', "pattyly.$call('guard', 'k')");
+		is(at($node, undef, q{SELECT pattyly.allow('guard', 'k')}), 'f', 'another call is refused, and blocks the key');
+		my $until = blocked_until();
+		finish_bench($late);
+		is(blocked_until(), $until, "$call: the block lasts as long");
+	}
+};
+
+sub reset_at { return at($node, undef, q{SELECT extract(epoch FROM reset_at) FROM pattyly.peek_limit('r', 'k')}) }
+
+# The one who changes the rule comes first under the new one, while all others go on under the old.
+subtest 'a call with an old time that takes a key over to another storage' => sub {
+	for my $way ([ 'fixed_window', 'sliding_log' ], [ 'sliding_log', 'fixed_window' ])
+	{
+		my ($from, $to) = @$way;
+		empty_table();
+		rule("'r', 5, '1 hour', '$from'");
+		my $late = call_that_sleeps('limits_clock_read', '', "BEGIN;\nSELECT pattyly.set_limit('r', 5, '1 hour', '$to');",
+			"pattyly.peek_limit('r', 'k');\nCOMMIT");
+		is(at($node, undef, q{SELECT count(*) FILTER (WHERE pattyly.allow('r', 'k')) FROM generate_series(1, 5)}), 5, 'others use the key up');
+		my $reset = reset_at();
+		finish_bench($late);
+		cmp_ok(reset_at(), '>=', $reset, "$from to $to: what they used ends no sooner");
+	}
+};
+
 # ---- an old look at the table ----
 
 # A look at all slots holds each of them for a moment, also those that are the storage of a log.
