@@ -184,5 +184,21 @@ subtest 'a key that never counted, when its rule becomes a log and the table is 
 	is((run_at($node, $T0, q{SELECT remaining FROM pattyly.check_limit('r', 'k')}))[1], 4, 'when there is room it counts');
 };
 
+# ---- an old copy of a table ----
+
+subtest 'a limit and a route that uses it come while a request is at work' => sub {
+	at($node, undef, q{INSERT INTO pattyly.routes (path, limits) VALUES ('/rpc/old', '{once}')});
+	my $late = call_that_sleeps('limits_caught_up', $T0, join("\n",
+		q{SET request.method = 'POST';}, q{SET request.path = '/rpc/new';}, q{SET pattyly.trusted_proxies = 1;},
+		q{SET request.headers = '{"x-forwarded-for": "192.0.2.7"}';}), 'pattyly.pre_request()');
+	at($node, undef, q{
+		BEGIN;
+		SELECT pattyly.set_limit('new', 5, '1 day');
+		INSERT INTO pattyly.routes (path, limits) VALUES ('/rpc/new', '{new}');
+		COMMIT});
+	is(eval { finish_bench($late) }, 1, 'the request passes') or diag $late->{err};
+	is(at($node, $T0, q{SELECT remaining FROM pattyly.peek_limit('new', '192.0.2.7')}), 4, 'and is counted');
+};
+
 $node->stop;
 done_testing();
