@@ -238,7 +238,8 @@ put_top_key(ReturnSetInfo *rsinfo, const TopKey *top)
 {
 	Datum		values[7] = {0};
 	bool		nulls[7] = {0};
-	const char *reason = top->blocked_until_us != 0 ? limit_note_of(top->hash) : NULL;
+	bool		by_hand = top->blocked_until_us != 0 && !(top->word & ENTRY_AUTO_BLOCKED);
+	const char *reason = by_hand ? limit_note_of(top->hash) : NULL;
 
 	nulls[0] = top->rule == NULL;
 	if (top->rule != NULL)

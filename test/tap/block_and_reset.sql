@@ -1,5 +1,5 @@
 -- Blocks, by hand and by a rule's block_for; what ends them, and what makes a key full again.
-SELECT plan(68);
+SELECT plan(69);
 SELECT tests.at('0');
 SELECT pattyly.set_limit('a', 5, '5 s');
 SELECT pattyly.set_limit('b', 5, '5 s');
@@ -117,6 +117,12 @@ SELECT tests.at('200 s');
 SELECT pattyly.set_limit('blocking', 2, '1 s', block_for => '1 min');
 SELECT is((pattyly.check_limit('blocking', 'dear', 3)).reason, 'cost_exceeds_limit', 'a cost that never passes');
 SELECT ok(pattyly.allow('blocking', 'dear'), 'does not block');
+-- The reason of a block by hand that is over is not that of another.
+SELECT pattyly.block_key('blocking', 'forgiven', '1 s', 'too many fakes');
+SELECT tests.at('202 s');
+SELECT tests.passed('blocking', 'forgiven', 3);
+SELECT is((SELECT (blocked_until, block_reason)::text FROM pattyly.top_keys('blocking') WHERE key = 'forgiven'),
+	(('2030-01-01 00:04:22+00'::timestamptz, NULL::text))::text, 'a block without a reason, after one that had one');
 SELECT tests.passed('blocking', 'looker', 2);
 SELECT ok(NOT (pattyly.peek_limit('blocking', 'looker')).allowed, 'a look at an exhausted key');
 SELECT tests.at('202 s');
