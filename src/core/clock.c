@@ -16,6 +16,9 @@
 static char *frozen_clock_setting;
 static int64 frozen_us;			/* 0: not frozen */
 
+/* 293000-01-01: who adds some centuries to a time before it still has a number. */
+#define FROZEN_END_US (INT64CONST(106296525) * USECS_PER_DAY)
+
 /*
  * Reads an absolute date and time.  Not timestamptz_in(), which may raise an
  * error: a check hook also runs where that would take the server down.
@@ -51,10 +54,11 @@ check_frozen_clock(char **newval, void **extra, GucSource source)
 	*us = 0;
 	if (**newval != '\0')
 	{
-		if (!parse_timestamptz(*newval, &at) || clock_from_timestamp(at) <= 0)
+		if (!parse_timestamptz(*newval, &at) || clock_from_timestamp(at) <= 0 ||
+			clock_from_timestamp(at) >= FROZEN_END_US)
 		{
 			guc_free(us);
-			GUC_check_errdetail("The value must be empty or an absolute time after 1970.");
+			GUC_check_errdetail("The value must be empty or an absolute time after 1970 and before 293000.");
 			GUC_check_errhint("Write it like \"2026-01-31 12:00:00+00\".");
 			return false;
 		}

@@ -26,10 +26,11 @@ clock_to_timestamp(int64 us)
 	return us - CLOCK_EPOCH_SHIFT_US;
 }
 
+/* After 294246 PostgreSQL can still tell 30 years that we cannot: they are the end of time. */
 static inline int64
 clock_from_timestamp(TimestampTz at)
 {
-	return at + CLOCK_EPOCH_SHIFT_US;
+	return at > PG_INT64_MAX - CLOCK_EPOCH_SHIFT_US ? PG_INT64_MAX : at + CLOCK_EPOCH_SHIFT_US;
 }
 
 #endif							/* CORE_CLOCK_H */

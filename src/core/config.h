@@ -49,6 +49,13 @@ config_get(ConfigTable *table)
 	return table->data;
 }
 
+/* The next config_get() reads the table again. */
+static inline void
+config_forget(ConfigTable *table)
+{
+	table->fresh = false;
+}
+
 extern void config_scan(Relation table, void (*row) (HeapTuple tuple, TupleDesc desc, void *arg),
 						void *arg);
 

@@ -12,11 +12,15 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "core/fault.h"
 #include "core/keyqueue.h"
 #include "port/pg_bitutils.h"
 
 #define SWEEP_HEADS		16		/* heads looked at before a live entry is evicted */
 #define CLAIM_HEADS		65536	/* heads looked at, at most, for the least loaded */
+
+/* all_protected_until while somebody looks: another value at the end says that a key was released meanwhile. */
+#define LOOKING			1
 
 static int
 load_class(int64 load)
@@ -187,10 +191,13 @@ static KeySlot
 released(KeyTable *table, int64 now_us, int64 *load)
 {
 	KeyQueue   *queue = &table->header->queues[KEY_CLASS_PROTECTED];
+	pg_atomic_uint64 *all_protected_until = &table->header->all_protected_until;
 	int64		first_us = PG_INT64_MAX;
+	uint64		expected = LOOKING;
 
-	if (now_us < (int64) pg_atomic_read_u64(&table->header->all_protected_until))
+	if (now_us < (int64) pg_atomic_read_u64(all_protected_until))
 		return 0;
+	pg_atomic_write_u64(all_protected_until, LOOKING);
 	for (uint32 looked = 0; looked < table->capacity; looked++)
 	{
 		KeySlot		slot = queue_pop(table, queue);
@@ -204,7 +211,8 @@ released(KeyTable *table, int64 now_us, int64 *load)
 		first_us = Min(first_us, until_us);
 		queue_append(table, queue, slot);
 	}
-	pg_atomic_write_u64(&table->header->all_protected_until, first_us);
+	fault_point("keyqueue_looked");
+	(void) pg_atomic_compare_exchange_u64(all_protected_until, &expected, first_us);
 	return 0;
 }
 

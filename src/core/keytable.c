@@ -7,7 +7,9 @@
  *		list and the counters of the header: exclusive to change them.  A known
  *		key is found without it.  Every slot has an entry lock, one bit of
  *		KeyEntry.word, taken like a buffer header's; it guards the rest of the
- *		entry and its detail.
+ *		entry and its detail.  The numbers in an extra slot are under the lock of
+ *		the entry that it belongs to, but its word is under its own as any other:
+ *		who comes with an old look at the table locks whatever is there now.
  *
  *		Order: table lock, then entry locks, several of them in ascending slot
  *		order only.  Nobody waits for the table lock with an entry locked.
@@ -186,7 +188,9 @@ keytable_free_extents(KeyTable *table, KeySlot first_extent)
 	{
 		KeySlot		next = keyslot_entry(table, extent)->next;
 
-		pg_atomic_write_u32(&keyslot_entry(table, extent)->word, 0);
+		/* Somebody may look at it, and would put back what it was. */
+		(void) keyslot_lock(table, extent);
+		keyslot_unlock(table, extent, 0);
 		keyqueue_free(table, extent);
 		extent = next;
 	}
@@ -295,9 +299,10 @@ keytable_claim_extents(KeyTable *table, KeySlot owner, int n, int64 now_us)
 			keytable_free_extents(table, first);
 			return 0;
 		}
+		(void) keyslot_lock(table, extent);
 		keyslot_entry(table, extent)->tag = owner;
 		keyslot_entry(table, extent)->next = first;
-		pg_atomic_write_u32(&keyslot_entry(table, extent)->word, KEY_EXTENT);
+		keyslot_unlock(table, extent, KEY_EXTENT);
 		first = extent;
 	}
 	return first;

@@ -219,6 +219,23 @@ header_of(const StateFile *file)
 }
 
 static void
+write_back(StateFile *file, Size length)
+{
+	if (msync(header_of(file), length, MS_SYNC) != 0)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("could not write the pattyly state file: %m")));
+}
+
+/* At once, before anything else: a machine that stops may not leave the seal over what comes now. */
+static void
+unseal(StateFile *file)
+{
+	header_of(file)->seal.sealed = 0;
+	write_back(file, STATEFILE_HEADER_SIZE);
+}
+
+static void
 describe(StateFile *file, char *base, Size size)
 {
 	FileHeader *header = (FileHeader *) base;
@@ -265,14 +282,12 @@ statefile_open(StateFile *file, const char *path, uint32 format, uint32 capacity
 	if (base != NULL)
 	{
 		describe(file, base, found);
+		unseal(file);
 		if (file->capacity == capacity && found == wanted)
 		{
-			header_of(file)->seal.sealed = 0;
 			file->published = true;
 			return;
 		}
-		/* Its room will put its entries in order, so the seal no longer holds. */
-		header_of(file)->seal.sealed = 0;
 		*old = *file;
 	}
 
@@ -318,21 +333,18 @@ void
 statefile_save(StateFile *file, TimestampTz now)
 {
 	FileSeal	seal = {.saved_at = now, .sealed = 1};
-	char	   *base = (char *) header_of(file);
 
 	if (!file->durable)
 		return;
+	write_back(file, file->size + STATEFILE_HEADER_SIZE);
 	seal.body_crc = crc_of(file->memory, file->size);
 	seal.crc = crc_of(&seal, offsetof(FileSeal, crc));
 
-	/* The word that says so last, lest a kill in between leave a seal that does not hold. */
+	/* After what it is of, and the word that says so last, lest a kill in between leave a seal that does not hold. */
 	header_of(file)->seal.saved_at = seal.saved_at;
 	header_of(file)->seal.body_crc = seal.body_crc;
 	header_of(file)->seal.crc = seal.crc;
 	pg_write_barrier();
 	header_of(file)->seal.sealed = 1;
-	if (msync(base, file->size + STATEFILE_HEADER_SIZE, MS_SYNC) != 0)
-		ereport(LOG,
-				(errcode_for_file_access(),
-				 errmsg("could not write the pattyly state file: %m")));
+	write_back(file, STATEFILE_HEADER_SIZE);
 }

@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/compat.h"
+#include "core/fault.h"
 #include "funcapi.h"
 #include "limits/label.h"
 #include "limits/limits.h"
@@ -237,7 +238,8 @@ put_top_key(ReturnSetInfo *rsinfo, const TopKey *top)
 {
 	Datum		values[7] = {0};
 	bool		nulls[7] = {0};
-	const char *reason = top->blocked_until_us != 0 ? limit_note_of(top->hash) : NULL;
+	bool		by_hand = top->blocked_until_us != 0 && !(top->word & ENTRY_AUTO_BLOCKED);
+	const char *reason = by_hand ? limit_note_of(top->hash) : NULL;
 
 	nulls[0] = top->rule == NULL;
 	if (top->rule != NULL)
@@ -298,6 +300,8 @@ count_keys_by_rule(int n_rules)
 		uint64		owner = (word & KEY_LIVE) ? keyslot_detail(table, slot)->owner : 0;
 		const LimitRule *rule;
 
+		if (word & KEY_EXTENT)
+			fault_point("limits_at_extra_slot");
 		keyslot_unlock(table, slot, word);
 		rule = owner != 0 ? limit_rule_by_owner(owner) : NULL;
 		if (rule != NULL)

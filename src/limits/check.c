@@ -189,6 +189,7 @@ fill_result(const Part *part, const LimitCall *call)
 	LimitResult *result = part->result;
 	const LimitSpec *spec = &part->spec;
 	int64		capacity = limit_capacity(&part->rule->spec);
+	int64		most = Min(capacity, limit_capacity(spec));	/* less while the rule is put off */
 	int64		wanted = call->operation == LIMIT_CHECK ? Max(call->cost, 1) : 1;
 	bool		was_blocked = part->blocked_until_us != 0 &&
 		(part->locked_word & ENTRY_BLOCKED) != 0;
@@ -208,7 +209,7 @@ fill_result(const Part *part, const LimitCall *call)
 	if (call->with_next)
 	{
 		result->next_us = part->blocked_until_us;
-		if (part->remaining < capacity)
+		if (part->remaining < most)
 			result->next_us = Max(result->next_us,
 								  limit_retry_us(spec, &part->use, part->log, call->now_us,
 												 part->remaining + 1));
@@ -216,7 +217,9 @@ fill_result(const Part *part, const LimitCall *call)
 	if (result->reason != REASON_NONE && wanted <= capacity)
 	{
 		result->retry_us = part->blocked_until_us;
-		if (wanted > part->remaining)
+		if (wanted > most)
+			result->retry_us = result->reset_us;
+		else if (wanted > part->remaining)
 			result->retry_us = Max(result->retry_us,
 								   limit_retry_us(spec, &part->use, part->log, call->now_us,
 												  wanted));
@@ -226,29 +229,17 @@ fill_result(const Part *part, const LimitCall *call)
 /*
  * Who read the clock before others, but locked the key after them, reads it again:
  * the older time would be taken for a clock that stepped back, and age what others
- * used.  A log and what another rule left are not read yet, so for them always.
+ * used.
  */
 static void
 catch_up_with_clock(Part **parts, int n, LimitCall *call)
 {
 	for (int i = 0; i < n; i++)
-	{
-		const KeyState *state;
-		LimitUse	use;
-
-		if (parts[i]->slot == 0)
-			continue;
-		state = keyslot_state(&limit_store.keys, parts[i]->slot, parts[i]->locked_word);
-		use.a = state->a;
-		use.b = state->b;
-		if (parts[i]->rule->spec.algorithm == LIMIT_SLIDING_LOG ||
-			keyslot_entry(&limit_store.keys, parts[i]->slot)->tag != parts[i]->rule->tag ||
-			limit_is_ahead(&parts[i]->rule->spec, &use, call->now_us))
+		if (parts[i]->slot != 0 && part_may_be_ahead(parts[i], call->now_us))
 		{
 			call->now_us = clock_now_us();
 			return;
 		}
-	}
 }
 
 static void

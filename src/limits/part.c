@@ -9,7 +9,9 @@
  */
 #include "postgres.h"
 
+#include "core/clock.h"
 #include "core/compat.h"
+#include "core/fault.h"
 #include "limits/label.h"
 #include "limits/part.h"
 
@@ -59,6 +61,13 @@ parts_lock(Part **parts, int n)
 
 		if (part->slot == 0)
 			continue;
+
+		/* Keys of a call found in the same slot, one after the other: to lock it twice is to wait for oneself. */
+		if (unlikely(i > 0 && part->slot == parts[i - 1]->slot))
+		{
+			unlock_parts(parts, i);
+			return false;
+		}
 		if (!keytable_lock(&limit_store.keys, part->slot, part->hash, &part->locked_word))
 		{
 			unlock_parts(parts, i);
@@ -82,6 +91,7 @@ parts_find(Part **parts, int n)
 		parts[i]->slot = keytable_find(&limit_store.keys, parts[i]->hash);
 		if (parts[i]->slot == 0)
 			return false;
+		fault_point("limits_part_found");
 	}
 	return true;
 }
@@ -139,6 +149,23 @@ convert_use(Part *part, int64 now_us)
 	part->word = (part->word & ~ENTRY_ALGORITHM) | part->spec.algorithm;
 	part->converted = true;
 	keytable_released(&limit_store.keys);
+}
+
+/* A log and what another rule left are not read yet, so of them it is not known. */
+bool
+part_may_be_ahead(const Part *part, int64 now_us)
+{
+	const LimitRule *rule = part->rule;
+	const KeyState *state = keyslot_state(&limit_store.keys, part->slot, part->locked_word);
+	LimitUse	use = {state->a, state->b};
+
+	if (rule->spec.algorithm == LIMIT_SLIDING_LOG ||
+		keyslot_entry(&limit_store.keys, part->slot)->tag != rule->tag)
+		return true;
+	if ((part->locked_word & ENTRY_AUTO_BLOCKED) &&
+		keyslot_detail(&limit_store.keys, part->slot)->room64[0] > now_us + rule->block_us)
+		return true;
+	return limit_is_ahead(&rule->spec, &use, now_us);
 }
 
 /* An automatic block never outlasts what the rule says now, so a clock that steps back does not extend it. */
@@ -244,7 +271,9 @@ refit_extents(Part *part, const LimitKey *key, int64 now_us)
 		return false;
 
 	part->word = part->locked_word = keyslot_lock(table, part->slot);
-	part_load(part, key, now_us);
+
+	/* Others may have used it since the call read the clock; see catch_up_with_clock() in check.c. */
+	part_load(part, key, clock_now_us());
 	old_extents = (part->locked_word & KEY_EXTENDED) ?
 		keyslot_detail(table, part->slot)->extra : 0;
 	part->word = wanted > 0 ? part->word | KEY_EXTENDED : part->word & ~KEY_EXTENDED;
@@ -267,6 +296,29 @@ missing_slots(const Part *part)
 }
 
 /*
+ * There is no room.  A known key that only wants other storage goes on under the
+ * rule it was counted under; one that never was counted is as good as not known.
+ */
+static bool
+do_without_room(Part **parts, int n)
+{
+	bool		done = true;
+
+	for (int i = 0; i < n; i++)
+	{
+		Part	   *part = parts[i];
+
+		part->deferred = true;
+		if (part->slot != 0 && wants_other_extents(part) &&
+			keyslot_entry(&limit_store.keys, part->slot)->tag == 0)
+			part->slot = 0;
+		if (part->slot == 0 && part->makes_key)
+			done = false;
+	}
+	return done;
+}
+
+/*
  * The keys of a call make no room for each other, and either all that it needs
  * is to be had or nobody is evicted for it.
  */
@@ -274,7 +326,6 @@ static bool
 find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 {
 	KeyTable   *table = &limit_store.keys;
-	int			fresh = 0;
 	int			missing = 0;
 	bool		done = true;
 
@@ -289,17 +340,10 @@ find_or_make(Part **parts, int n, const LimitKey *key, int64 now_us)
 			keytable_keep(table, part->slot);
 			part->locked_word = pg_atomic_read_u32(&keyslot_entry(table, part->slot)->word);
 		}
-		else if (part->makes_key)
-			fresh++;
 		missing += missing_slots(part);
 	}
 	if (missing > 0 && !keytable_reserve(table, missing, now_us))
-	{
-		/* A known key that only wants other storage goes on under the rule it was counted under. */
-		for (int i = 0; i < n; i++)
-			parts[i]->deferred = true;
-		return fresh == 0;
-	}
+		return do_without_room(parts, n);
 	for (int i = 0; i < n && done; i++)
 	{
 		if (parts[i]->slot == 0 && parts[i]->makes_key)

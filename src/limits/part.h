@@ -50,6 +50,12 @@ extern bool parts_lock(Part **parts, int n);
  */
 extern bool parts_make_and_lock(Part **parts, int n, const LimitKey *key, int64 now_us);
 
+/*
+ * Whether a locked entry is, or may be, as no call before now_us can have left it;
+ * see limit_is_ahead().
+ */
+extern bool part_may_be_ahead(const Part *part, int64 now_us);
+
 /* Reads a locked entry, under the rule as it is now and at that time. */
 extern void part_load(Part *part, const LimitKey *key, int64 now_us);
 

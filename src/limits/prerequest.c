@@ -14,6 +14,7 @@
 
 #include "core/clock.h"
 #include "core/compat.h"
+#include "core/fault.h"
 #include "core/jsonpick.h"
 #include "lib/stringinfo.h"
 #include "limits/limits.h"
@@ -260,6 +261,32 @@ keep_enforced(LimitResult *results, int n)
 	return kept;
 }
 
+static bool
+has_all_limits(const LimitRoute *route)
+{
+	for (int i = 0; i < route->n_limits; i++)
+		if (limit_rule_find(route->limits[i], strlen(route->limits[i])) == NULL)
+			return false;
+	return true;
+}
+
+/*
+ * Limits and routes are read one after the other, and a change of both may have
+ * come in between.  So when one does not fit the other, both are read once more.
+ */
+static const LimitRoute *
+find_route(const char *method, const char *path)
+{
+	const LimitRoute *route = limit_route_find(method, path);
+
+	if (route == NULL || likely(has_all_limits(route)))
+		return route;
+	limit_routes_forget();
+	(void) limit_route_find(method, path);
+	limit_rules_read_again();
+	return limit_route_find(method, path);
+}
+
 static void
 consume_route(const LimitRoute *route, const Peer *peer)
 {
@@ -297,6 +324,7 @@ pattyly_pre_request(PG_FUNCTION_ARGS)
 	if (!limits_ready())
 		PG_RETURN_VOID();
 	limits_catch_up();
+	fault_point("limits_caught_up");
 	method = request_setting("request.method");
 	path = request_setting("request.path");
 	if (method == NULL || path == NULL)
@@ -304,7 +332,7 @@ pattyly_pre_request(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pre_request was called outside a PostgREST request"),
 				 errhint("Name it in PostgREST's db-pre-request; elsewhere call pattyly.check_limit.")));
-	route = limit_route_find(method, path);
+	route = find_route(method, path);
 	if (route == NULL && !limit_lists_any())
 		PG_RETURN_VOID();
 	limit_peer_find(&peer, route != NULL ? route->header : NULL,

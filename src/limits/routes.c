@@ -272,6 +272,12 @@ limit_route_find(const char *method, const char *path)
 	return NULL;
 }
 
+void
+limit_routes_forget(void)
+{
+	config_forget(&routes_table);
+}
+
 PATTYLY_FUNCTION(pattyly_check_route_row);
 
 /* BEFORE trigger of pattyly.routes */

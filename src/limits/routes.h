@@ -32,4 +32,7 @@ typedef struct LimitRoute
 /* The route of a request, or NULL.  The path is taken as the router takes it: percent-decoded. */
 extern const LimitRoute *limit_route_find(const char *method, const char *path);
 
+/* The next limit_route_find() reads the routes again. */
+extern void limit_routes_forget(void);
+
 #endif							/* LIMITS_ROUTES_H */

@@ -350,6 +350,13 @@ limit_rules_catch_up(void)
 	return limits_table.generation;
 }
 
+void
+limit_rules_read_again(void)
+{
+	config_forget(&limits_table);
+	limit_rules_catch_up();
+}
+
 /* By halves: a site has a dozen limits, and the caller remembers the last one. */
 const LimitRule *
 limit_rule_find(const char *name, int length)

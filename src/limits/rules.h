@@ -41,6 +41,9 @@ extern void limit_rules_init(void);
 /* Takes in committed changes; the number grows whenever rules were read again. */
 extern uint64 limit_rules_catch_up(void);
 
+/* The same, whether or not there was word of a change. */
+extern void limit_rules_read_again(void);
+
 /* NULL when there is no such rule. */
 extern const LimitRule *limit_rule_find(const char *name, int length);
 extern const LimitRule *limit_rule_by_owner(uint64 owner);

@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "core/clock.h"
 #include "core/compat.h"
+#include "core/fault.h"
 #include "core/sharedmem.h"
 #include "core/statefile.h"
 #include "limits/store.h"
@@ -69,7 +70,9 @@ static LimitStats *
 find_or_take_stats(LimitStore *store, uint64 owner)
 {
 	LimitStats *oldest = &store->stats[0];
+	LimitStats *free_one = NULL;
 
+	/* To the end, since a process that was killed here may have left a free one before its own. */
 	for (uint32 i = 0; i < store->n_stats; i++)
 	{
 		LimitStats *stats = &store->stats[(owner + i) % store->n_stats];
@@ -77,11 +80,13 @@ find_or_take_stats(LimitStore *store, uint64 owner)
 
 		if (found == owner)
 			return stats;
-		if (found == 0 || pg_atomic_read_u64(&stats->used_us) < pg_atomic_read_u64(&oldest->used_us))
+		if (found == 0 && free_one == NULL)
+			free_one = stats;
+		if (pg_atomic_read_u64(&stats->used_us) < pg_atomic_read_u64(&oldest->used_us))
 			oldest = stats;
-		if (found == 0)
-			break;
 	}
+	if (free_one != NULL)
+		oldest = free_one;
 	pg_atomic_write_u64(&oldest->owner, 0);
 	pg_atomic_write_u64(&oldest->allowed, 0);
 	pg_atomic_write_u64(&oldest->denied, 0);
@@ -89,6 +94,7 @@ find_or_take_stats(LimitStore *store, uint64 owner)
 	pg_atomic_write_u64(&oldest->near, 0);
 	pg_atomic_write_u64(&oldest->blocked, 0);
 	pg_atomic_write_u64(&oldest->last_denied_us, 0);
+	fault_point("limits_stats_taken");
 	pg_write_barrier();
 	pg_atomic_write_u64(&oldest->owner, owner);
 	return oldest;

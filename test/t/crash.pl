@@ -233,5 +233,26 @@ subtest 'a clean restart after all that' => sub {
 	is(complaints($node, $mark), '', 'the log is silent');
 };
 
+# The statistics of a rule are where it looks for them first, or after those that were there before it; so no place may
+# become free again. With as many rules as there are places, some are displaced.
+subtest 'kill -9 while a new rule takes the statistics of one that was dropped' => sub {
+	plan skip_all => 'this build has no fault points' unless has_fault_points();
+	for my $round (1 .. 3)
+	{
+		$node->stop;
+		unlink $node->data_dir . '/pg_stat_tmp/pattyly_limits.state';
+		$node->adjust_conf('postgresql.conf', 'pattyly.max_keys', 100);
+		$node->start;
+		at($node, $T0, q{
+			TRUNCATE pattyly.limits;
+			SELECT pattyly.set_limit('s' || n, 5, '1 hour') FROM generate_series(1, 32) n;
+			SELECT pattyly.allow('s' || n, 'k') FROM generate_series(1, 32) n;
+			SELECT pattyly.drop_limit('s1')});
+		is(die_at('limits_stats_taken', "SELECT pattyly.set_limit('s33', 5, '1 hour'); SELECT pattyly.allow('s33', 'k')"), '', 'no complaint');
+		is(at($node, $T0, q{SELECT string_agg(limit_name, ' ') FROM pattyly.limit_stats WHERE allowed = 0}), 's33',
+			'no other rule lost its statistics');
+	}
+};
+
 $node->stop;
 done_testing();

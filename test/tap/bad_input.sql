@@ -1,6 +1,6 @@
 -- What makes no sense is refused with an error that teaches, and counts nothing: the SQLSTATE, a message in
 -- PostgreSQL's style that names the culprit, and a hint that says what to do. Nothing is ever let pass by mistake.
-SELECT plan(253);
+SELECT plan(255);
 SELECT tests.at('0');
 SELECT pattyly.set_limit('good', 5, '5 s');
 SELECT pattyly.check_limit('good', 'witness', 2);
@@ -271,12 +271,12 @@ SELECT throws_ok($$INSERT INTO pattyly.ip_list (network, action) VALUES ('10.0.0
 
 ---- Settings ---------------------------------------------------------------------------------------------------------
 
-SELECT refused(format('SET pattyly.%s', s), '22023', split_part(s, ' ', 1))                                      -- 15
+SELECT refused(format('SET pattyly.%s', s), '22023', split_part(s, ' ', 1))                                      -- 17
 FROM unnest(ARRAY['trusted_proxies = ''-1''', 'trusted_proxies = ''one''', 'trusted_proxies = ''1.5''',
 	'trusted_proxies = ''1000000''', 'trusted_proxies = ''10.0.0.0/33''', 'trusted_proxies = ''10.0.0.0/8 10.0.0.0/9''',
 	'trusted_proxies = ''10.0.0.0/8, 2''', 'trusted_proxies = ''10.0.0.300''', 'client_ip_header = ''not a name''',
 	'client_ip_header = ''''', 'frozen_clock = ''yesterday at noon''', 'frozen_clock = ''infinity''',
-	'frozen_clock = ''-infinity''', 'language = ''de''', 'on_limiter_failure = ''maybe''']) AS s;
+	'frozen_clock = ''-infinity''', 'frozen_clock = ''293000-01-01 00:00:00+00''', 'frozen_clock = ''294276-12-31 23:59:59+00''', 'language = ''de''', 'on_limiter_failure = ''maybe''']) AS s;
 SELECT throws_ok('SET pattyly.ipv6_prefix = 15', '22023', NULL, 'ipv6_prefix below 16');
 SELECT throws_ok('SET pattyly.ipv6_prefix = 129', '22023', NULL, 'ipv6_prefix above 128');
 SELECT throws_ok('SET pattyly.max_keys = 1000', '55P02', NULL, 'max_keys needs a restart');

@@ -1,5 +1,5 @@
 -- Blocks, by hand and by a rule's block_for; what ends them, and what makes a key full again.
-SELECT plan(68);
+SELECT plan(69);
 SELECT tests.at('0');
 SELECT pattyly.set_limit('a', 5, '5 s');
 SELECT pattyly.set_limit('b', 5, '5 s');
@@ -204,6 +204,13 @@ SELECT is((SELECT block_reason FROM pattyly.top_keys('blocking') WHERE key = 'r2
 
 -- Refunds do not unblock.
 SELECT is((pattyly.refund_limit('blocking', 'r2', 5)).reason, 'blocked', 'a refund does not end a block');
+
+-- The reason of a block by hand that is over is not that of a later one.
+SELECT pattyly.block_key('blocking', 'forgiven', '1 s', 'too many fakes');
+SELECT set_config('pattyly.frozen_clock', (pattyly.clock_now() + interval '1 s')::text, false);
+SELECT tests.passed('blocking', 'forgiven', 10);
+SELECT is((SELECT (blocked_until IS NULL, block_reason)::text FROM pattyly.top_keys('blocking') WHERE key = 'forgiven'), '(f,)',
+	'a block without a reason, after one that had one');
 
 -- A limit that is dropped and made again begins anew.
 SELECT tests.passed('exact', 'k', 9), pattyly.block_key('exact', 'b', '1 hour');

@@ -1,5 +1,5 @@
 -- pattyly.ip_list: networks that always pass and networks that never do.
-SELECT plan(56);
+SELECT plan(57);
 SELECT tests.at('0');
 SELECT pattyly.set_limit('a', 3, '1 min', 'fixed_window');
 SELECT pattyly.set_limit('b', 3, '1 min', 'fixed_window');
@@ -103,6 +103,11 @@ SELECT tests.at('5 min');
 SELECT is(ruled('a', '12.1.0.1'), 'deny', 'then the wider network counts');
 SELECT tests.at('10 min');
 SELECT is(ruled('a', '12.1.0.1'), 'count', 'until that expires');
+INSERT INTO pattyly.ip_list (network, action, expires_at) VALUES
+	('12.2.0.1', 'deny', '294246-12-31 23:00:00+00'), ('12.2.0.2', 'deny', '294276-12-31 23:59:59+00'),
+	('12.2.0.3', 'deny', 'infinity'), ('12.2.0.4', 'deny', '-infinity'), ('12.2.0.5', 'deny', '4713-01-01 00:00:00+00 BC');
+SELECT is((SELECT string_agg(ruled('a', '12.2.0.' || n), ' ' ORDER BY n) FROM generate_series(1, 5) n),
+	'deny deny deny count count', 'the last times that there are, and the first');
 SELECT is(ruled('a', '13.0.0.1'), 'deny', 'infinity does not');
 SELECT is(ruled('a', '14.0.0.1'), 'count', '-infinity has');
 
