@@ -285,6 +285,48 @@ subtest 'the database is dropped' => sub {
 	finish_background($job);
 };
 
+# A library that the server is started with.
+sub compiled
+{
+	my ($name, $source) = @_;
+	my $file = $node->basedir . "/$name";
+	append_to_file("$file.c", $source);
+	return system(qq{cc -shared -fPIC -o $file.so $file.c >/dev/null 2>&1}) == 0 ? "$file.so" : undef;
+}
+
+subtest 'the disk of the backups breaks' => sub {
+	my $called = $node->basedir . '/flushed';
+	my $library = compiled('broken', <<"C") or plan skip_all => 'no compiler';
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int sync_file_range(int fd, off_t from, off_t bytes, unsigned flags)
+{
+	char link[64], path[4096] = "";
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	(void) !readlink(link, path, sizeof(path) - 1);
+	if (strncmp(path, "$directory/", strlen("$directory/")) != 0)
+		return 0;
+	close(creat("$called", 0600));
+	errno = EIO;
+	return -1;
+}
+C
+	my $mark = log_mark($node);
+	$node->stop;
+	$node->append_conf('postgresql.conf', 'fsync = on');
+	{ local $ENV{LD_PRELOAD} = $library; $node->start }
+	like(backup($node, 'unflushed', stages([ 'head', '-c', '20000000', '/dev/zero' ])), qr/WARNING:.* is suspect: what was written is no dump/, 'it is written all the same');
+	ok(-e $called, 'although the disk said no');
+	unlike(log_since($node, $mark), qr/PANIC|terminated by signal/, 'and the server goes on');
+	$node->append_conf('postgresql.conf', 'fsync = off');
+	$node->restart;
+	scheduler_ready($node);
+	sql($node, q{DELETE FROM pattyly.backups WHERE label = 'unflushed'});
+};
+
 subtest 'the clock steps back' => sub {
 	my $at = sub { return "SET pattyly.frozen_clock = '$_[0]';" };
 	like(backup($node, 'future', $at->('2040-01-01 00:00:00+00')), qr/is done/, 'one of the future');
