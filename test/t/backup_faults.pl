@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use BackupNode;
+use IPC::Run ();
 use JobNode;
 use PattylyNode;
 use PostgreSQL::Test::Utils;
@@ -325,6 +326,38 @@ C
 	$node->restart;
 	scheduler_ready($node);
 	sql($node, q{DELETE FROM pattyly.backups WHERE label = 'unflushed'});
+};
+
+subtest 'the postmaster is process 1, as in a container' => sub {
+	my $data = $node->data_dir;
+	my $in = 'unshare --user --map-root-user --pid --fork unshare --user --map-user=1000 --map-group=1000';
+	plan skip_all => 'nobody may make a namespace here' if system("$in true >/dev/null 2>&1");
+	my ($postgres) = map { s/\/[^\/]*$/\/postgres/r } grep { -x } map { "$_/pg_ctl" } split /:/, $ENV{PATH};
+	$node->stop;
+	my $log = $node->logfile;
+	my $mark = log_mark($node);
+	my $container = IPC::Run::start([ 'sh', '-c', "exec $in $postgres -D $data >>$log 2>&1" ], '<', \undef, IPC::Run::timeout(180));
+	my $up = wait_until('the server is up', sub { $node->psql('postgres', 'SELECT 1') == 0 });
+	ok($up, 'the server is up');
+	is(slurp_file("$data/postmaster.pid") =~ /\A(\d+)\n/ ? $1 : '', 1, 'and process 1');
+	my $since = sql($node, 'SELECT pattyly.server_incarnation()');
+	for my $script ('echo begun; sleep 62 | cat', q{trap '' TERM; echo begun; sleep 62 | sh -c 'trap "" TERM; sleep 62; cat'}, 'echo begun; setsid sleep 62 & sleep 62')
+	{
+		my $job = in_background($node, stages([ 'sh', '-c', $script ]) . "CALL pattyly.run_backup();\n");
+		ok(wait_until('it hangs', sub { grep { $_->[4] =~ /^sleep 62/ } processes() }), "$script: it hangs, with grandchildren");
+		sql($node, q{SELECT pg_cancel_backend(session) FROM pattyly.backups WHERE state = 'running'});
+		like(finish_background($job), qr/ERROR:  57014/, 'is canceled');
+	}
+	my $job = in_background($node, stages([ 'sh', '-c', q{(sh -c 'sleep 1; exit 7' &) ; pg_dump -Fc; exec sleep 2} ]) . "CALL pattyly.run_backup('orphan');\n");
+	like(finish_background($job), qr/is done/, 'an orphan that fails while programs run');
+	is(eval { sql($node, 'SELECT pattyly.server_incarnation()') } // '', $since, 'the server took none of it for a crash of its own');
+	unlike(log_since($node, $mark), qr/terminated by signal|exited with exit code/, 'nor is it in its log');
+	my ($server) = map { $_->[0] } grep { $_->[4] =~ /^\Q$postgres\E -D \Q$data\E/ } processes();
+	kill 'INT', $server;
+	$container->finish;
+	$node->start;
+	scheduler_ready($node);
+	kill 9, map { $_->[0] } grep { $_->[4] =~ /^sleep 62/ } processes();
 };
 
 subtest 'the clock steps back' => sub {
