@@ -286,6 +286,19 @@ subtest 'the database is dropped' => sub {
 	finish_background($job);
 };
 
+subtest 'what its sessions do ends with them' => sub {
+	my $lock = in_background($node, 'BEGIN; LOCK t; SELECT pg_sleep(60); COMMIT;');
+	ok(wait_until('it is locked', sub { sql($node, q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'}) }), 'a table is locked');
+	my ($job, $pid, $group) = waits_in($node, 'queues', $good);
+	my $sessions = q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pattyly backup%'};
+	is(wait_for($node, "$sessions AND wait_event_type = 'Lock'", 1), 1, 'a session waits for it, and has locked all others');
+	sql($node, "SELECT pg_cancel_backend($pid)");
+	like(finish_background($job), qr/ERROR:  57014/, 'the backup is canceled');
+	is(wait_for($node, $sessions, 0, 5), 0, 'the session does not wait on');
+	sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'});
+	finish_background($lock);
+};
+
 # A library that the server is started with.
 sub compiled
 {
