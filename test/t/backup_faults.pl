@@ -286,6 +286,37 @@ subtest 'the database is dropped' => sub {
 	finish_background($job);
 };
 
+subtest 'somebody has its row, or the table, when it ends' => sub {
+	for ([ 'row', q{SELECT id FROM pattyly.backups WHERE state = 'running' FOR UPDATE} ], [ 'table', 'LOCK pattyly.backups' ])
+	{
+		my ($what, $statement) = @$_;
+		my ($job, $pid, $group) = waits_in($node, "held-$what", stages([ 'sh', '-c', 'pg_dump -Fc; exec sleep 3' ]));
+		program_in($group, qr/^sleep 3/);
+		my $open = in_background($node, "BEGIN; $statement; SELECT pg_sleep(100); COMMIT;");
+		my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
+		ok(wait_until('it is held', sub { sql($node, $sleeps) }), "the $what is held by a transaction");
+		ok(wait_until('all is read', sub { !grep { $_->[2] == $group && $_->[4] =~ /^sleep/ } processes() }), 'the programs are done');
+		usleep(300_000);
+		sql($node, 'CREATE DATABASE bystander');
+		my ($status, undef, $err) = attempt($node, q{SET statement_timeout = '10s'; DROP DATABASE bystander});
+		is($status, 0, 'another database can be dropped meanwhile') or diag $err;
+		sql($node, "SELECT pg_terminate_backend($pid)");
+		ok(wait_until('it is gone', sub { sql($node, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0' }, 25), 'who waits for it can be terminated');
+		sql($node, "SELECT pg_terminate_backend(($sleeps))");
+		finish_background($_) for $open, $job;
+		like($job->{err}, qr/55006: what became of backup \d+ could not be written: a transaction has its row or the table/, 'and says why the row has no end yet');
+		works($what);
+		is(sql($node, "SELECT state FROM pattyly.backups WHERE label = 'held-$what'"), 'failed', 'the row has an end');
+		unlike(files_of($node), qr/partial/, 'no part of a file is left');
+	}
+	# Who is not told to go waits, and has lost nothing.
+	my ($job, $pid, $group) = waits_in($node, 'patient', "SET lock_timeout = '100ms';" . stages([ 'sh', '-c', 'pg_dump -Fc; exec sleep 2' ]));
+	program_in($group, qr/^sleep 2/);
+	my $open = in_background($node, q{BEGIN; LOCK pattyly.backups; SELECT pg_sleep(6); COMMIT;});
+	like(finish_background($job), qr/NOTICE:.* is done/, 'who is not waits, and it is done');
+	finish_background($open);
+};
+
 subtest 'what its sessions do ends with them' => sub {
 	my $lock = in_background($node, 'BEGIN; LOCK t; SELECT pg_sleep(60); COMMIT;');
 	ok(wait_until('it is locked', sub { sql($node, q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'}) }), 'a table is locked');
