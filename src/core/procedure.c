@@ -118,6 +118,8 @@ procedure_in_transaction(void (*act) (void *argument), void *argument)
 	{
 		/* As SPI_commit() does; the error stays what is being raised. */
 		AbortCurrentTransaction();
+		/* Gone with the transaction; the next one has its own. */
+		ActivePortal->portalSnapshot = NULL;
 		step_outside();
 		MemoryContextSwitchTo(memory);
 		PG_RE_THROW();
