@@ -15,16 +15,22 @@
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/ownspi.h"
+#include "core/procedure.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "storage/procsignal.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/wait_event.h"
 
 #define WAIT_MS 100
 /* For a lock that some transaction has; lock_timeout, when that is less. */
 #define PATIENCE_MS (60 * 1000)
+/* The same, of who is told to go, and can only write down what became of it. */
+#define LAST_PATIENCE_MS (5 * 1000)
 
 /* 0 stands for making backups as such, or removing them; a row for itself.  When a transaction aborts, all are gone. */
 static LOCKTAG held[2];
@@ -55,11 +61,23 @@ lock(uint32 object)
 	return true;
 }
 
+/* There no such lock can be had, either. */
+static void
+must_be_primary(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("backups cannot be made, verified or removed on a standby"),
+				 errhint("That has to be written into the catalogue: run it on the primary.")));
+}
+
 void
 catalogue_lock_runs(void)
 {
 	static bool registered;
 
+	must_be_primary();
 	if (!registered)
 		RegisterXactCallback(forget_locks, NULL);
 	registered = true;
@@ -204,6 +222,58 @@ catalogue_sweep(void)
 	for (uint64 i = 0; i < n; i++)
 		remove_partial(own_bigint(i, 1), own_text(i, 2));
 	own_spi_end(&own);
+}
+
+/* ---- what became of one ---- */
+
+/* Waits for nobody.  Who has the table may be about to drop it. */
+static bool
+row_is_free(int64 id)
+{
+	OwnSpi		own;
+	OwnArgs		args = {0};
+	bool		is_free;
+
+	if (!ConditionalLockRelationOid(backups_table(), RowExclusiveLock))
+		return false;
+	own_spi_begin(&own);
+	own_arg_bigint(&args, id);
+	(void) own_spi_run("SELECT pg_catalog.count(*) FROM pattyly.backups WHERE id = $1", &args);
+	is_free = own_bigint(0, 1) == 0 ||
+		own_spi_run("SELECT FROM pattyly.backups WHERE id = $1 FOR UPDATE SKIP LOCKED", &args) == 1;
+	own_spi_end(&own);
+	return is_free;
+}
+
+static bool
+is_told_to_go(void)
+{
+	return ProcDiePending || QueryCancelPending || ClientConnectionLost;
+}
+
+/*
+ * A lock that is waited for while interrupts are held lets nobody in, not even the
+ * stop of the server, and everybody waits who drops a database meanwhile.  Here
+ * nothing is held while it waits, so that nobody who has the row waits for this.
+ */
+void
+catalogue_await_row(int64 id)
+{
+	int			told_ms = 0;
+
+	while (!row_is_free(id))
+	{
+		if (is_told_to_go() && told_ms >= LAST_PATIENCE_MS)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("what became of backup " INT64_FORMAT " could not be written: a transaction has its row or the table", id),
+					 errhint("End that transaction (pg_stat_activity, pg_locks); the next call looks after the row.")));
+		told_ms += is_told_to_go() ? WAIT_MS : 0;
+		procedure_commit();
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, WAIT_MS, PG_WAIT_EXTENSION);
+		if (ProcSignalBarrierPending)
+			ProcessProcSignalBarrier();
+	}
 }
 
 void

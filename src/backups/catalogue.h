@@ -23,7 +23,8 @@ typedef struct BackupEnd
 /*
  * At most one backup at a time is made, verified or removed in a database, and a row
  * that is running is locked as long as its process lives.  Both until
- * catalogue_unlock(), transactions or not.  An error (55006) when there is one.
+ * catalogue_unlock(), transactions or not.  An error (55006) when there is one,
+ * (25006) on a standby.
  */
 extern void catalogue_lock_runs(void);
 extern void catalogue_lock_row(int64 id);
@@ -42,6 +43,13 @@ extern void catalogue_stop_removals(void);
 /* A new row; without a label it gets one. */
 extern int64 catalogue_open(const char *label, const char *tool, char **new_label);
 extern void catalogue_set_location(int64 id, const char *location);
+
+/*
+ * Before what holds interrupts writes into a row: until nobody else has it.  May
+ * end the transaction and begin another, with its memory.  An error (55006) when
+ * that does not come to pass and this process is told to go.
+ */
+extern void catalogue_await_row(int64 id);
 
 /* What is known of it; unless it is still running, its row ends with that. */
 extern void catalogue_note(int64 id, const BackupEnd *known);

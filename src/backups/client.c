@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "postmaster/postmaster.h"
+#include "storage/latch.h"
 #include "utils/varlena.h"
 
 /*
@@ -148,6 +149,9 @@ client_psql(const char *database, int *in, int *out)
 	stream_unblock(*in);
 	stream_unblock(*out);
 	client_send(*in, quiet_session);
+	/* When psql is killed, what it asked for is to end as well. */
+	if (WaitEventSetCanReportClosed())
+		client_send(*in, "SET client_connection_check_interval = '500ms';\n");
 	/* What it prints is stored in this database, or compared with what is. */
 	client_send(*in, psprintf("SET client_encoding = '%s';\n", GetDatabaseEncodingName()));
 	return program;

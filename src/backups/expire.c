@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
 #include "backups/backups.h"
 #include "backups/catalogue.h"
 #include "backups/client.h"
@@ -61,16 +60,6 @@ typedef struct Removal
 PATTYLY_FUNCTION(pattyly_expire_backups);
 
 /* ---- before ---- */
-
-static void
-must_be_primary(void)
-{
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("expire_backups(false) cannot run on a standby"),
-				 errhint("It has to write into the catalogue: run it on the primary.")));
-}
 
 static void
 announce(const RetentionPlan *plan, bool dry_run)
@@ -344,6 +333,7 @@ write_down(const Removal *removal)
 	OwnSpi		own;
 	OwnArgs		args = {0};
 
+	catalogue_await_row(removal->id);
 	own_spi_begin(&own);
 	own_arg_bigint(&args, removal->id);
 	if (removal->end == REMOVAL_FAILED)
@@ -484,7 +474,6 @@ pattyly_expire_backups(PG_FUNCTION_ARGS)
 	else
 	{
 		procedure_must_stand_alone(fcinfo, "expire_backups");
-		must_be_primary();
 		expire(&expiry);
 	}
 	MemoryContextSwitchTo(caller);

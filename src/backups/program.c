@@ -7,6 +7,10 @@
  * backend has: when this backend is gone, by whatever way, the read ends and the
  * keeper kills the group.  Should the keeper be killed, this backend notices and
  * ends the set: without one, what a program has started in turn would outlive us.
+ *
+ * As long as a set is on, what programs have started and left behind becomes a
+ * child of this backend.  In a container the postmaster may be process 1, whose
+ * children orphans are otherwise, and he takes the death of one for a crash of his.
  */
 #include "postgres.h"
 
@@ -14,6 +18,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 #include "backups/child.h"
 #include "backups/program.h"
@@ -137,10 +144,37 @@ kill_all(int signal_number)
 }
 
 static void
-kill_at_exit(int code, Datum argument)
+adopt_orphans(bool on)
 {
-	kill_all(SIGKILL);
+#ifdef PR_SET_CHILD_SUBREAPER
+	(void) prctl(PR_SET_CHILD_SUBREAPER, on ? 1 : 0);
+#endif
 }
+
+static bool
+is_started(pid_t pid)
+{
+	for (int i = 0; i < n_programs; i++)
+		if (programs[i]->pid == pid)
+			return true;
+	return pid == keeper;
+}
+
+/* Who was started is asked for himself: his status is wanted. */
+static void
+bury_orphans(void)
+{
+	for (;;)
+	{
+		siginfo_t	end = {0};
+
+		if (waitid(P_ALL, 0, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0 || is_started(end.si_pid))
+			return;
+		(void) waitpid(end.si_pid, NULL, WNOHANG);
+	}
+}
+
+static void kill_at_exit(int code, Datum argument);
 
 static void
 start_keeper(void)
@@ -222,6 +256,7 @@ program_begin(const char *const *more)
 	n_programs = 0;
 	deadline_s = 0;
 	start_keeper();
+	adopt_orphans(true);
 }
 
 /* The number of /dev/null is needed for a moment only, and -1 if it cannot be had: the child will say so. */
@@ -354,6 +389,7 @@ program_look(void)
 		read_errors(program);
 		all &= program->ended;
 	}
+	bury_orphans();
 	return all;
 }
 
@@ -471,18 +507,45 @@ wait_for_end(int patience_ms)
 		pg_usleep(10 * 1000);
 }
 
+/* Killed, so that they end at once; unless the system itself holds one, on a dead network disk. */
+static bool
+bury_group(void)
+{
+	pid_t		buried = 0;
+
+	(void) waitpid(keeper, NULL, 0);
+	for (int waited_ms = 0; waited_ms < GRACE_MS; waited_ms += 10)
+	{
+		while ((buried = waitpid(-keeper, NULL, WNOHANG)) > 0)
+			;
+		if (buried < 0)
+			break;
+		pg_usleep(10 * 1000);
+	}
+	return buried < 0;
+}
+
 static void
 reap(void)
 {
-	int			status;
+	bool		all;
 
-	/* Killed, so that they end at once; unless the system itself holds one, on a dead network disk. */
 	wait_for_end(GRACE_MS);
-	if (!program_look())
+	all = program_look();
+	all &= bury_group();
+	if (!all)
 		ereport(LOG,
 				(errmsg("a program that was killed does not end"),
 				 errhint("The system may wait for a disk or a network that does not answer.")));
-	(void) waitpid(keeper, &status, 0);
+	adopt_orphans(false);
+}
+
+static void
+kill_at_exit(int code, Datum argument)
+{
+	kill_all(SIGKILL);
+	if (keeper != 0)
+		reap();
 }
 
 /* Interrupts wait: whoever ends the set is on his way out already. */

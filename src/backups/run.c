@@ -240,6 +240,7 @@ note(void *argument)
 	const Run  *run = argument;
 	BackupEnd	known = run->end;
 
+	catalogue_await_row(run->id);
 	known.state = "running";
 	known.annotations = annotations_of(run);
 	catalogue_note(run->id, &known);
@@ -327,6 +328,7 @@ end_row(Run *run, MemoryContext memory)
 {
 	HOLD_INTERRUPTS();
 	procedure_enter_transaction();
+	catalogue_await_row(run->id);
 	/* What it says is reported when the transaction, and its memory, are gone. */
 	MemoryContextSwitchTo(memory);
 	write_down(run);

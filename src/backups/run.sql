@@ -28,10 +28,6 @@ CREATE FUNCTION pattyly.open_run(caller name, INOUT label text, tool text, sessi
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF pg_is_in_recovery() THEN
-        RAISE EXCEPTION 'run_backup() cannot run on a standby'
-            USING ERRCODE = 'read_only_sql_transaction', HINT = 'It has to write into the catalogue: run it on the primary.';
-    END IF;
     label := coalesce(label, pattyly.new_backup_label());
     id := pattyly.open_backup(caller, label, 'dump', tool, NULL, NULL, session);
     UPDATE pattyly.backups AS b
@@ -41,7 +37,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION pattyly.open_run(name, text, text, integer) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.open_run(name, text, text, integer) IS
-'A new row for run_backup(), with a label if it has none. Errors: 25006 on a standby, 22023 bad label. Writes pattyly.backups.';
+'A new row for run_backup(), with a label if it has none. Errors: 22023 bad label. Writes pattyly.backups.';
 
 CREATE FUNCTION pattyly.note_run(id bigint, state text, error text, bytes bigint, checksum text, location text, counts jsonb,
                                  exit_status integer, annotations jsonb) RETURNS void
@@ -70,4 +66,4 @@ CREATE PROCEDURE pattyly.run_backup(label text DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'pattyly_run_backup';
 REVOKE ALL ON PROCEDURE pattyly.run_backup(text) FROM PUBLIC;
 COMMENT ON PROCEDURE pattyly.run_backup(text) IS
-'Makes a backup of this database now: runs the programs of pattyly.backup_stages, without a shell, and stores what the last one writes in pattyly.backup_directory, or lets it store it at pattyly.backup_location. label: its name and that of its file, default the database and the time. No transaction is open meanwhile: CALL it by itself. The row in pattyly.backups becomes done; suspect, with a WARNING, when it is much smaller than the last good one or cannot be read; failed, with an error, when a program failed. Errors: 22023 bad label, 23505 another backup is at that location, 55000 nothing is configured, 55006 another one is on, 38000 a program failed, 53100 disk full, 57014 canceled or not done within pattyly.backup_timeout, 2D000 inside a transaction. Granted to nobody: a superuser decides who may make the server run these programs. Writes pattyly.backups and files.';
+'Makes a backup of this database now: runs the programs of pattyly.backup_stages, without a shell, and stores what the last one writes in pattyly.backup_directory, or lets it store it at pattyly.backup_location. label: its name and that of its file, default the database and the time. No transaction is open meanwhile: CALL it by itself. The row in pattyly.backups becomes done; suspect, with a WARNING, when it is much smaller than the last good one or cannot be read; failed, with an error, when a program failed. Errors: 22023 bad label, 23505 another backup is at that location, 55000 nothing is configured, 55006 another one is on, 38000 a program failed, 53100 disk full, 57014 canceled or not done within pattyly.backup_timeout, 25006 on a standby, 2D000 inside a transaction. Granted to nobody: a superuser decides who may make the server run these programs. Writes pattyly.backups and files.';

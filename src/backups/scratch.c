@@ -245,6 +245,12 @@ scratch_restore(Scratch *scratch, const char *path)
 
 #define DROP_PATIENCE_S 60
 
+/* First who was making it, and has not heard yet that nobody waits for him. */
+static const char end_others[] =
+	"SELECT pg_catalog.pg_terminate_backend(a.pid, 10000) FROM pg_catalog.pg_stat_activity AS a\n"
+	"WHERE a.application_name = pg_catalog.current_setting('application_name') AND a.usename = SESSION_USER\n"
+	"  AND a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid();\n";
+
 void
 scratch_drop(Scratch *scratch, const char *const *environment)
 {
@@ -258,7 +264,7 @@ scratch_drop(Scratch *scratch, const char *const *environment)
 	{
 		program_begin(environment);
 		program_set_deadline(DROP_PATIENCE_S);
-		(void) client_run(NULL, psprintf("DROP DATABASE IF EXISTS %s WITH (FORCE);\n", scratch->name), "drop it");
+		(void) client_run(NULL, psprintf("%sDROP DATABASE IF EXISTS %s WITH (FORCE);\n", end_others, scratch->name), "drop it");
 	}
 	PG_CATCH();
 	{

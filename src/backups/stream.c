@@ -11,8 +11,8 @@
 #include "backups/stream.h"
 #include "core/compat.h"
 #include "core/fault.h"
+#include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "storage/fd.h"
 
 #define BUFFER_BYTES	(256 * 1024)
 /* So much at a time is handed to the disk, that the fsync at the end has little left to do. */
@@ -171,6 +171,19 @@ announce(Stream *stream)
 	write_copy(stream, stream->head, (int) stream->bytes);
 }
 
+/*
+ * Not pg_flush_data(), for which a disk that is broken is one of the database, and
+ * the whole server panics.  What fails here fails at the fsync, too.
+ */
+static void
+begin_flush(int fd, int64 from)
+{
+#ifdef HAVE_SYNC_FILE_RANGE
+	if (enableFsync)
+		(void) sync_file_range(fd, from, FLUSH_BYTES, SYNC_FILE_RANGE_WRITE);
+#endif
+}
+
 static void
 take(Stream *stream, const char *data, int length)
 {
@@ -186,7 +199,7 @@ take(Stream *stream, const char *data, int length)
 	write_copy(stream, data, length);
 	stream->bytes += length;
 	if (stream->out >= 0 && !stream->out_is_pipe && stream->bytes / FLUSH_BYTES > before)
-		pg_flush_data(stream->out, before * FLUSH_BYTES, FLUSH_BYTES);
+		begin_flush(stream->out, before * FLUSH_BYTES);
 }
 
 void

@@ -52,6 +52,8 @@ procedure_must_stand_alone(FunctionCallInfo fcinfo, const char *name)
 
 /* Between transactions nobody owns what is opened; this one does. */
 static ResourceOwner outside;
+/* Where a commit goes back to: since 18, the context in which the transaction began, which must outlive it. */
+static MemoryContext of_statement;
 
 static void
 step_outside(void)
@@ -60,12 +62,21 @@ step_outside(void)
 	CurrentResourceOwner = outside;
 }
 
+/* What is written down waits for others, and must not fail because they were there. */
+static void
+start_transaction(void)
+{
+	StartTransactionCommand();
+	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
 /* As a procedure's own COMMIT does, with time between its two halves. */
 void
 procedure_leave_transaction(void)
 {
 	ForgetPortalSnapshots();
 	CommitTransactionCommand();
+	of_statement = CurrentMemoryContext;
 	step_outside();
 }
 
@@ -74,7 +85,7 @@ procedure_commit(void)
 {
 	ForgetPortalSnapshots();
 	CommitTransactionCommand();
-	StartTransactionCommand();
+	start_transaction();
 }
 
 void
@@ -87,7 +98,8 @@ procedure_enter_transaction(void)
 	CurrentResourceOwner = NULL;
 	ResourceOwnerDelete(outside);
 	outside = NULL;
-	StartTransactionCommand();
+	MemoryContextSwitchTo(of_statement);
+	start_transaction();
 }
 
 void
@@ -106,6 +118,8 @@ procedure_in_transaction(void (*act) (void *argument), void *argument)
 	{
 		/* As SPI_commit() does; the error stays what is being raised. */
 		AbortCurrentTransaction();
+		/* Gone with the transaction; the next one has its own. */
+		ActivePortal->portalSnapshot = NULL;
 		step_outside();
 		MemoryContextSwitchTo(memory);
 		PG_RE_THROW();

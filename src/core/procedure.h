@@ -36,7 +36,7 @@ extern void procedure_enter_transaction(void);
  */
 extern void procedure_in_transaction(void (*act) (void *argument), void *argument);
 
-/* Ends the transaction and begins the next. */
+/* Ends the transaction and begins the next, which is READ COMMITTED, as are those above. */
 extern void procedure_commit(void);
 
 #endif							/* CORE_PROCEDURE_H */

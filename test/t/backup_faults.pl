@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use BackupNode;
+use IPC::Run ();
 use JobNode;
 use PattylyNode;
 use PostgreSQL::Test::Utils;
@@ -283,6 +284,124 @@ subtest 'the database is dropped' => sub {
 	is($status, 0, 'another database can be dropped while a backup runs') or diag $err;
 	sql($node, "SELECT pg_cancel_backend($pid)");
 	finish_background($job);
+};
+
+subtest 'somebody has its row, or the table, when it ends' => sub {
+	for ([ 'row', q{SELECT id FROM pattyly.backups WHERE state = 'running' FOR UPDATE} ], [ 'table', 'LOCK pattyly.backups' ])
+	{
+		my ($what, $statement) = @$_;
+		my ($job, $pid, $group) = waits_in($node, "held-$what", stages([ 'sh', '-c', 'pg_dump -Fc; exec sleep 3' ]));
+		program_in($group, qr/^sleep 3/);
+		my $open = in_background($node, "BEGIN; $statement; SELECT pg_sleep(100); COMMIT;");
+		my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
+		ok(wait_until('it is held', sub { sql($node, $sleeps) }), "the $what is held by a transaction");
+		ok(wait_until('all is read', sub { !grep { $_->[2] == $group && $_->[4] =~ /^sleep/ } processes() }), 'the programs are done');
+		usleep(300_000);
+		sql($node, 'CREATE DATABASE bystander');
+		my ($status, undef, $err) = attempt($node, q{SET statement_timeout = '10s'; DROP DATABASE bystander});
+		is($status, 0, 'another database can be dropped meanwhile') or diag $err;
+		sql($node, "SELECT pg_terminate_backend($pid)");
+		ok(wait_until('it is gone', sub { sql($node, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0' }, 25), 'who waits for it can be terminated');
+		sql($node, "SELECT pg_terminate_backend(($sleeps))");
+		finish_background($_) for $open, $job;
+		like($job->{err}, qr/55006: what became of backup \d+ could not be written: a transaction has its row or the table/, 'and says why the row has no end yet');
+		works($what);
+		is(sql($node, "SELECT state FROM pattyly.backups WHERE label = 'held-$what'"), 'failed', 'the row has an end');
+		unlike(files_of($node), qr/partial/, 'no part of a file is left');
+	}
+	# Who is not told to go waits, and has lost nothing.
+	my ($job, $pid, $group) = waits_in($node, 'patient', "SET lock_timeout = '100ms';" . stages([ 'sh', '-c', 'pg_dump -Fc; exec sleep 2' ]));
+	program_in($group, qr/^sleep 2/);
+	my $open = in_background($node, q{BEGIN; LOCK pattyly.backups; SELECT pg_sleep(6); COMMIT;});
+	like(finish_background($job), qr/NOTICE:.* is done/, 'who is not waits, and it is done');
+	finish_background($open);
+};
+
+subtest 'what its sessions do ends with them' => sub {
+	my $lock = in_background($node, 'BEGIN; LOCK t; SELECT pg_sleep(60); COMMIT;');
+	ok(wait_until('it is locked', sub { sql($node, q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'}) }), 'a table is locked');
+	my ($job, $pid, $group) = waits_in($node, 'queues', $good);
+	my $sessions = q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pattyly backup%'};
+	is(wait_for($node, "$sessions AND wait_event_type = 'Lock'", 1), 1, 'a session waits for it, and has locked all others');
+	sql($node, "SELECT pg_cancel_backend($pid)");
+	like(finish_background($job), qr/ERROR:  57014/, 'the backup is canceled');
+	is(wait_for($node, $sessions, 0, 5), 0, 'the session does not wait on');
+	sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'});
+	finish_background($lock);
+};
+
+# A library that the server is started with.
+sub compiled
+{
+	my ($name, $source) = @_;
+	my $file = $node->basedir . "/$name";
+	append_to_file("$file.c", $source);
+	return system(qq{cc -shared -fPIC -o $file.so $file.c >/dev/null 2>&1}) == 0 ? "$file.so" : undef;
+}
+
+subtest 'the disk of the backups breaks' => sub {
+	my $called = $node->basedir . '/flushed';
+	my $library = compiled('broken', <<"C") or plan skip_all => 'no compiler';
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int sync_file_range(int fd, off_t from, off_t bytes, unsigned flags)
+{
+	char link[64], path[4096] = "";
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	(void) !readlink(link, path, sizeof(path) - 1);
+	if (strncmp(path, "$directory/", strlen("$directory/")) != 0)
+		return 0;
+	close(creat("$called", 0600));
+	errno = EIO;
+	return -1;
+}
+C
+	my $mark = log_mark($node);
+	$node->stop;
+	$node->append_conf('postgresql.conf', 'fsync = on');
+	{ local $ENV{LD_PRELOAD} = $library; $node->start }
+	like(backup($node, 'unflushed', stages([ 'head', '-c', '20000000', '/dev/zero' ])), qr/WARNING:.* is suspect: what was written is no dump/, 'it is written all the same');
+	ok(-e $called, 'although the disk said no');
+	unlike(log_since($node, $mark), qr/PANIC|terminated by signal/, 'and the server goes on');
+	$node->append_conf('postgresql.conf', 'fsync = off');
+	$node->restart;
+	scheduler_ready($node);
+	sql($node, q{DELETE FROM pattyly.backups WHERE label = 'unflushed'});
+};
+
+subtest 'the postmaster is process 1, as in a container' => sub {
+	my $data = $node->data_dir;
+	my $in = 'unshare --user --map-root-user --pid --fork unshare --user --map-user=1000 --map-group=1000';
+	plan skip_all => 'nobody may make a namespace here' if system("$in true >/dev/null 2>&1");
+	my ($postgres) = map { s/\/[^\/]*$/\/postgres/r } grep { -x } map { "$_/pg_ctl" } split /:/, $ENV{PATH};
+	$node->stop;
+	my $log = $node->logfile;
+	my $mark = log_mark($node);
+	my $container = IPC::Run::start([ 'sh', '-c', "exec $in $postgres -D $data >>$log 2>&1" ], '<', \undef, IPC::Run::timeout(180));
+	my $up = wait_until('the server is up', sub { $node->psql('postgres', 'SELECT 1') == 0 });
+	ok($up, 'the server is up');
+	is(slurp_file("$data/postmaster.pid") =~ /\A(\d+)\n/ ? $1 : '', 1, 'and process 1');
+	my $since = sql($node, 'SELECT pattyly.server_incarnation()');
+	for my $script ('echo begun; sleep 62 | cat', q{trap '' TERM; echo begun; sleep 62 | sh -c 'trap "" TERM; sleep 62; cat'}, 'echo begun; setsid sleep 62 & sleep 62')
+	{
+		my $job = in_background($node, stages([ 'sh', '-c', $script ]) . "CALL pattyly.run_backup();\n");
+		ok(wait_until('it hangs', sub { grep { $_->[4] =~ /^sleep 62/ } processes() }), "$script: it hangs, with grandchildren");
+		sql($node, q{SELECT pg_cancel_backend(session) FROM pattyly.backups WHERE state = 'running'});
+		like(finish_background($job), qr/ERROR:  57014/, 'is canceled');
+	}
+	my $job = in_background($node, stages([ 'sh', '-c', q{(sh -c 'sleep 1; exit 7' &) ; pg_dump -Fc; exec sleep 2} ]) . "CALL pattyly.run_backup('orphan');\n");
+	like(finish_background($job), qr/is done/, 'an orphan that fails while programs run');
+	is(eval { sql($node, 'SELECT pattyly.server_incarnation()') } // '', $since, 'the server took none of it for a crash of its own');
+	unlike(log_since($node, $mark), qr/terminated by signal|exited with exit code/, 'nor is it in its log');
+	my ($server) = map { $_->[0] } grep { $_->[4] =~ /^\Q$postgres\E -D \Q$data\E/ } processes();
+	kill 'INT', $server;
+	$container->finish;
+	$node->start;
+	scheduler_ready($node);
+	kill 9, map { $_->[0] } grep { $_->[4] =~ /^sleep 62/ } processes();
 };
 
 subtest 'the clock steps back' => sub {

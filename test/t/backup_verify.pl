@@ -247,6 +247,36 @@ subtest 'its row is in an open transaction' => sub {
 	like(verify('postgres', $id), qr/was restored/, 'then it passes');
 };
 
+subtest 'canceled while its database is made' => sub {
+	backup($node, 'unmade');
+	my $id = last_backup($node, 'id');
+	my $rename = in_background($node, 'BEGIN; ALTER DATABASE template0 RENAME TO t0; SELECT pg_sleep(60); ROLLBACK;');
+	my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
+	ok(wait_until('it sleeps', sub { sql($node, $sleeps) }), 'what it is made of is locked');
+	my $job = in_background($node, "CALL pattyly.verify_backup($id);\n");
+	is(wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pattyly backup%' AND wait_event_type = 'Lock'}, 1), 1, 'and waited for');
+	sql($node, q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query ~ '^CALL pattyly.verify_backup'});
+	like(finish_background($job), qr/ERROR:  57014/, 'it is canceled');
+	sql($node, "SELECT pg_terminate_backend(($sleeps))");
+	finish_background($rename);
+	is(wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pattyly backup%'}, 0), 0, 'nobody makes it');
+	no_scratch('canceled');
+};
+
+subtest 'a hold comes while its result is written' => sub {
+	backup($node, 'holds');
+	my $id = last_backup($node, 'id');
+	my $open = in_background($node, "BEGIN; SELECT pattyly.hold_backup($id, 'x');
+		DO \$\$BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END\$\$; COMMIT");
+	my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
+	ok(wait_until('it sleeps', sub { sql($node, $sleeps) }), 'a hold, not committed');
+	my $job = in_background($node, "SET default_transaction_isolation = 'repeatable read'; CALL pattyly.verify_backup($id);\n");
+	ok(wait_until('it waits', sub { sql($node, q{SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'CALL pattyly.verify_backup'}) }), 'is waited for');
+	sql($node, "SELECT pg_cancel_backend(($sleeps))");
+	finish_background($open);
+	like(finish_background($job), qr/was restored/, 'in any isolation level');
+};
+
 subtest 'kill -9' => sub {
 	sql($node, q{CREATE TABLE slow (a int); INSERT INTO slow VALUES (1); CREATE INDEX ON slow ((a + slow()))});
 	backup($node, 'killed');

@@ -47,6 +47,12 @@ subtest 'checks work in recovery and count there alone' => sub {
 	like(error_of($standby, $T0, q{SELECT pattyly.set_limit('login', 5, '1 hour')}), qr/25006.*read-only transaction/, 'rules are changed on the primary');
 };
 
+subtest 'backups are the primary\'s' => sub {
+	like(error_of($standby, $T0, "SET pattyly.backup_directory = '/tmp'; $_"), qr/25006: backups cannot be made, verified or removed on a standby/, $_)
+	  for 'CALL pattyly.run_backup()', 'CALL pattyly.verify_backup()', 'CALL pattyly.expire_backups(false)';
+	is((run_at($standby, $T0, 'CALL pattyly.expire_backups()'))[0], 0, 'what would expire is said there, too');
+};
+
 # A session that has the rules in its memory must learn of a change without being told by its client.
 subtest 'rules arrive when they are replayed, in sessions that are open' => sub {
 	my $session = $standby->background_psql('postgres', on_error_stop => 0);
