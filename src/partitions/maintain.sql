@@ -115,8 +115,10 @@ BEGIN
     WHERE d.parent = end_leaving.parent AND pattyly.partition_full_name(d.partition) = end_leaving.partition
     RETURNING d.* INTO l;
     IF FOUND THEN
-        PERFORM pattyly.run_as_owner(t.id, ARRAY(SELECT pattyly.close_partition(parent, t.id)))
-        FROM (SELECT l.partition UNION SELECT p.relid FROM pg_partition_tree(l.partition) AS p) AS t (id) WHERE l.on_expire <> 'drop';
+        PERFORM pattyly.run_as_owner(t.id, c.statements)
+        FROM (SELECT l.partition UNION SELECT p.relid FROM pg_partition_tree(l.partition) AS p) AS t (id),
+            LATERAL (SELECT ARRAY(SELECT pattyly.close_partition(parent, t.id))) AS c (statements)
+        WHERE l.on_expire <> 'drop' AND c.statements <> '{}';
         PERFORM pattyly.run_as_owner(l.partition, ARRAY(SELECT pattyly.leaving_statements(l.partition, l.on_expire)));
     END IF;
 END
