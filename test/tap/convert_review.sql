@@ -105,6 +105,25 @@ SELECT is((SELECT reloptions FROM pg_class WHERE oid = 'app.kinds_pkey'::regclas
 SELECT is((SELECT array_agg(DISTINCT x.reloptions::text) FROM pg_inherits AS i JOIN pg_index AS k ON k.indrelid = i.inhrelid JOIN pg_class AS x ON x.oid = k.indexrelid
 		WHERE i.inhparent = 'app.kinds'::regclass), '{"{fillfactor=70}"}', 'in its partitions, too');
 
+---- TRUNCATE of what it refers to ----
+
+CREATE TABLE app.halls (id int PRIMARY KEY);
+CREATE TABLE app.seats (id int, at date NOT NULL, hall int REFERENCES app.halls, PRIMARY KEY (id, at));
+INSERT INTO app.halls VALUES (1);
+INSERT INTO app.seats SELECT g, '2031-06-01', 1 FROM generate_series(1, 2000) AS g;
+SELECT is(steps('app.seats', 4), 'prepared rehearsed copying batch', 'half of a table is copied');
+BEGIN;
+SELECT lives_ok('TRUNCATE app.halls CASCADE', 'what it refers to can be emptied, and it and its copy with that');
+SELECT is((SELECT count(*) FROM app.seats), 0::bigint, 'nothing is left in it');
+INSERT INTO app.halls VALUES (1);
+INSERT INTO app.seats VALUES (1, '2031-06-01', 1);
+ROLLBACK;
+TRUNCATE app.halls CASCADE;
+INSERT INTO app.halls VALUES (1);
+INSERT INTO app.seats VALUES (5000, '2031-06-01', 1);
+CALL pattyly.convert_table('app.seats', 'at', '1 month', premake => 0);
+SELECT results_eq('SELECT id FROM app.seats', 'VALUES (5000)', 'nor in the partitioned table');
+
 ---- Triggers that write to the table themselves ----
 
 CREATE TABLE app.ranks (id int, day date NOT NULL, place int, PRIMARY KEY (id, day), UNIQUE (day, place));
