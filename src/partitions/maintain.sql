@@ -96,7 +96,8 @@ AS $$
     FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid
     WHERE r.prrelid = child AND on_expire <> 'drop'
     UNION ALL
-    SELECT format('DROP TABLE %s', pattyly.partition_full_name(child)) WHERE on_expire = 'drop'
+    SELECT format('DROP %sTABLE %s', CASE c.relkind WHEN 'f' THEN 'FOREIGN ' ELSE '' END, pattyly.partition_full_name(child))
+    FROM pg_class AS c WHERE c.oid = child AND on_expire = 'drop'
     UNION ALL
     SELECT format('ALTER TABLE %s SET SCHEMA %I', pattyly.partition_full_name(child), substr(on_expire, 9))
     WHERE on_expire LIKE 'archive:%'

@@ -131,6 +131,24 @@ SELECT isnt(to_regclass('kept_2023'), NULL, 'the next run drops nothing');
 CALL pattyly.maintain_partitions('moved');
 SELECT isnt(to_regclass('attic.moved_2023'), NULL, 'or moves what was to be dropped, as the set says now');
 
+-- Foreign tables expire as others do, though they know no row security.
+CREATE FOREIGN DATA WRAPPER tests_nothing;
+CREATE SERVER tests_nowhere FOREIGN DATA WRAPPER tests_nothing;
+CREATE TABLE afar (at date NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE gone (at date NOT NULL) PARTITION BY RANGE (at);
+ALTER TABLE afar ENABLE ROW LEVEL SECURITY;
+CREATE FOREIGN TABLE afar_2023 PARTITION OF afar FOR VALUES FROM ('2023-01-01') TO ('2024-01-01') SERVER tests_nowhere;
+CREATE FOREIGN TABLE gone_2023 PARTITION OF gone FOR VALUES FROM ('2023-01-01') TO ('2024-01-01') SERVER tests_nowhere;
+GRANT SELECT ON afar_2023 TO anon;
+SELECT pattyly.partition_table('afar', 'at', '1 year', 0, '1 year');
+SELECT pattyly.partition_table('gone', 'at', '1 year', 0, '1 year', 'drop');
+CALL pattyly.maintain_partitions('afar');
+CALL pattyly.maintain_partitions('gone');
+SELECT is(parts('afar') || parts('gone'), '{afar_2026,gone_2026}', 'foreign tables go');
+SELECT is(has_table_privilege('anon', 'afar_2023', 'SELECT'), false, 'what is left of one is closed');
+SELECT is(to_regclass('gone_2023'), NULL, 'the other is dropped');
+SELECT is((SELECT count(*) FROM pattyly.leaving_partitions), 0::bigint, 'and that is all');
+
 -- What is detached keeps nothing that API roles could use: not on columns, nor on its own partitions.
 CREATE TABLE tree (at date NOT NULL, v int) PARTITION BY RANGE (at);
 GRANT SELECT ON tree TO anon;
