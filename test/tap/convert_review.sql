@@ -182,6 +182,19 @@ CREATE TABLE app.judge (id int);
 CREATE POLICY judge ON app.judge USING (EXISTS (SELECT FROM ONLY app."only one" AS o WHERE o.id = judge.id));
 SELECT is((tests.outcome($$ SELECT steps('app."only one"', 1) $$)).sqlstate, '2BP01', 'nor may a policy');
 
+---- Given up meanwhile ----
+
+CREATE FUNCTION next_code(t regclass) RETURNS text LANGUAGE sql AS $$
+	SELECT s.code FROM pattyly.convert_next_step(t, pattyly.convert_options(t, 'at', '1 month', 0, NULL, 'detach', 'UTC', NULL, NULL), true, 'public') AS s
+$$;
+CREATE TABLE app.given (id int, at date NOT NULL, PRIMARY KEY (id, at));
+SELECT is(steps('app.given', 3), 'prepared rehearsed copying', 'a conversion');
+SELECT pattyly.cancel_conversion('app.given');
+SELECT is(next_code('app.given'), 'object_not_in_prerequisite_state', 'that another session gives up is no success');
+SELECT 'app.given'::regclass::oid AS given \gset
+CALL pattyly.convert_table('app.given', 'at', '1 month', premake => 0);
+SELECT is(next_code(:given::oid::regclass), NULL, 'one that another session ends is');
+
 ---- Published ----
 
 -- The copy would be, too, under a name that no subscriber knows.
