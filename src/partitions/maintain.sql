@@ -17,7 +17,8 @@ CREATE FUNCTION pattyly.partition_id(parent regclass, partition text) RETURNS oi
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT k.id FROM pattyly.partition_children(parent) AS k WHERE pattyly.partition_full_name(k.id) = partition
+    SELECT c.oid FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE i.inhparent = parent AND format('%I.%I', n.nspname, c.relname) = partition
 $$;
 COMMENT ON FUNCTION pattyly.partition_id(regclass, text) IS
 'The partition of that name, with its schema and quoted, since two schemas may have one of the same name; NULL when there is none. Writes nothing.';
