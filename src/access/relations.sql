@@ -65,6 +65,12 @@ REVOKE ALL ON FUNCTION pattyly.drop_relation(text) FROM PUBLIC;
 COMMENT ON FUNCTION pattyly.drop_relation(text) IS
 'Removes a relation and says whether there was one. Policies that ask for it raise an error (42704) from then on and let nobody through. Writes pattyly.relations.';
 
+CREATE FUNCTION pattyly.lead_relations(old regclass, new regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'pattyly_lead_relations';
+REVOKE ALL ON FUNCTION pattyly.lead_relations(regclass, regclass) FROM PUBLIC;
+COMMENT ON FUNCTION pattyly.lead_relations(regclass, regclass) IS
+'For convert_table(): has the relations whose assignments were in one table read another, of the same owner and columns, that has taken its place. Errors: 42501 unless the caller has the owner''s rights. Writes pattyly.relations.';
+
 CREATE FUNCTION pattyly.has_access_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'pattyly_has_access_support';
 REVOKE ALL ON FUNCTION pattyly.has_access_support(internal) FROM PUBLIC;
@@ -130,7 +136,8 @@ INSERT INTO pattyly.api_bundles (bundle, kind, object) VALUES
     ('R', 'FUNCTION', 'pattyly.accessible_keys(text)');
 
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON pattyly.relations TO @extowner@;
-GRANT EXECUTE ON FUNCTION pattyly.define_relation(text, regclass, name, name, text, boolean), pattyly.drop_relation(text)
+GRANT EXECUTE ON FUNCTION pattyly.define_relation(text, regclass, name, name, text, boolean), pattyly.drop_relation(text),
+    pattyly.lead_relations(regclass, regclass)
 TO @extowner@ WITH GRANT OPTION;
 GRANT EXECUTE ON FUNCTION pattyly.has_access(text, uuid), pattyly.has_access(text, bigint), pattyly.has_access(text, integer),
     pattyly.has_access(text, smallint), pattyly.has_access(text, text),

@@ -325,6 +325,18 @@ BEGIN
             format('Have this called by somebody who also owns %s.', d.what), 'insufficient_privilege');
     END LOOP;
     FOR d IN
+        SELECT pattyly.convert_name(o.id) AS what
+        FROM pattyly.convert_others(target) AS o, LATERAL (
+            SELECT pg_get_viewdef(o.id) WHERE o.is_view
+            UNION ALL
+            SELECT concat_ws(' ', pg_get_expr(p.polqual, o.id), pg_get_expr(p.polwithcheck, o.id)) FROM pg_policy AS p WHERE p.polrelid = o.id) AS t (text)
+        WHERE t.text ~ ('\mONLY ' || regexp_replace(pattyly.convert_name(target), '([^[:alnum:]])', '\\\1', 'g') || '(?![[:alnum:]_$"])') LIMIT 1
+    LOOP
+        PERFORM pattyly.convert_refuse(
+            format('%s, or a policy of it, reads from ONLY %s, where it would find no row any more', d.what, target),
+            'Have it read from the table without ONLY.', 'dependent_objects_still_exist');
+    END LOOP;
+    FOR d IN
         SELECT p.pubname FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid
         WHERE r.prrelid = target AND NOT pg_has_role(p.pubowner, 'USAGE') LIMIT 1
     LOOP
@@ -345,6 +357,28 @@ $$;
 COMMENT ON FUNCTION pattyly.check_convert_dependents(regclass) IS
 'For convert_table(): an error when something depends on the table that cannot be led to another, or not by the caller. Writes nothing.';
 
+-- As the copy has another name until the swap, a subscriber would be sent its rows for a table that he has not.
+CREATE FUNCTION pattyly.check_convert_published(target regclass) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    publication name := (SELECT p.pubname FROM pg_publication AS p, pg_class AS c
+                         WHERE c.oid = target AND (p.puballtables OR EXISTS (
+                             SELECT FROM pg_publication_namespace AS n WHERE n.pnpubid = p.oid AND n.pnnspid = c.relnamespace))
+                         ORDER BY p.pubname LIMIT 1);
+BEGIN
+    IF publication IS NOT NULL THEN
+        PERFORM pattyly.convert_refuse(
+            format('publication %I has every table of the database or of its schema, so it would have the copy of %s as well', publication, target),
+            'Publish the tables by their names instead (CREATE PUBLICATION ... FOR TABLE ...), or drop it for as long as the conversion lasts.',
+            'object_not_in_prerequisite_state');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION pattyly.check_convert_published(regclass) IS
+'For convert_table(): an error when a publication would have the copy, too. Writes nothing.';
+
 -- The most basic first: what the call says, then what the table is, then what hangs on it.
 CREATE FUNCTION pattyly.check_convert(target regclass, options pattyly.conversions) RETURNS regtype
     LANGUAGE plpgsql VOLATILE
@@ -360,6 +394,7 @@ BEGIN
     PERFORM pattyly.check_convert_indexes(target, options.control);
     PERFORM pattyly.check_convert_constraints(target);
     PERFORM pattyly.check_convert_dependents(target);
+    PERFORM pattyly.check_convert_published(target);
     RETURN key;
 END
 $$;
@@ -378,6 +413,7 @@ REVOKE ALL ON FUNCTION
     pattyly.check_convert_constraints(regclass),
     pattyly.convert_dependents(regclass),
     pattyly.check_convert_dependents(regclass),
+    pattyly.check_convert_published(regclass),
     pattyly.check_convert(regclass, pattyly.conversions)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
@@ -392,5 +428,6 @@ GRANT EXECUTE ON FUNCTION
     pattyly.check_convert_constraints(regclass),
     pattyly.convert_dependents(regclass),
     pattyly.check_convert_dependents(regclass),
+    pattyly.check_convert_published(regclass),
     pattyly.check_convert(regclass, pattyly.conversions)
 TO @extowner@ WITH GRANT OPTION;

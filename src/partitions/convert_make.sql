@@ -99,6 +99,11 @@ BEGIN
         PERFORM pattyly.check_convert_name(c, name);
         RETURN NEXT;
     END LOOP;
+    IF made = 0 THEN
+        PERFORM pattyly.convert_refuse(
+            format('table %s has rows from before the first partition that there could be', c.target),
+            format('Look for wild values: SELECT min(%I) FROM %s.', c.control, c.target), 'program_limit_exceeded');
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION pattyly.convert_partitions(pattyly.conversions, pattyly.partition_sets) IS
@@ -121,6 +126,8 @@ BEGIN
     PERFORM pattyly.convert_run(c.target, format('CREATE TABLE %s PARTITION OF %s DEFAULT', rest, pattyly.convert_name(c.copy)));
     PERFORM pattyly.convert_no_privileges(rest::regclass);
     PERFORM pattyly.convert_run(c.target, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', rest));
+    PERFORM pattyly.convert_run(c.target, t.statement)
+    FROM (SELECT pattyly.convert_column_statements(c.target, rest) UNION ALL SELECT pattyly.partition_identity(c.copy, rest::regclass)) AS t (statement);
     IF storage IS NOT NULL THEN
         PERFORM pattyly.convert_run(c.target, format(storage, c.schema_name, rest_name));
     END IF;
@@ -150,7 +157,9 @@ BEGIN
         PERFORM pattyly.convert_run(target, statement.statement);
     END LOOP;
     PERFORM set_config('default_tablespace', space_before, true);
-    FOR statement IN SELECT s FROM pattyly.convert_column_statements(target, name) AS s LOOP
+    FOR statement IN
+        SELECT pattyly.convert_column_statements(target, name) AS s UNION ALL SELECT pattyly.convert_identity_statement(target, name)
+    LOOP
         PERFORM pattyly.convert_run(target, statement.s);
     END LOOP;
     -- Its partitions are made after it. Whoever fills it goes past that.

@@ -41,7 +41,7 @@ CREATE FUNCTION pattyly.convert_index_statements(target regclass, copy text)
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH indexes AS (
-        SELECT i.*, c.relname, c.reltablespace, k.oid AS constraint_id, 'pattyly_new_' || i.indexrelid AS new_name,
+        SELECT i.*, c.relname, c.reltablespace, c.reloptions, k.oid AS constraint_id, 'pattyly_new_' || i.indexrelid AS new_name,
                format('CREATE %sINDEX %I ON %s USING ', CASE WHEN i.indisunique THEN 'UNIQUE ' END, c.relname,
                       pattyly.convert_name(target)) AS head,
                pg_get_indexdef(i.indexrelid) AS definition
@@ -51,7 +51,8 @@ AS $$
     )
     SELECT coalesce((SELECT s.spcname FROM pg_tablespace AS s WHERE s.oid = i.reltablespace), ''),
            CASE WHEN i.constraint_id IS NOT NULL THEN
-               format('ALTER TABLE %s ADD CONSTRAINT %I %s', copy, i.new_name, pg_get_constraintdef(i.constraint_id))
+               format('ALTER TABLE %s ADD CONSTRAINT %I %s%s', copy, i.new_name, pg_get_constraintdef(i.constraint_id),
+                      ' WITH (' || array_to_string(i.reloptions, ', ') || ')')
            ELSE
                -- NULL, an error, should PostgreSQL ever write it in another way.
                CASE WHEN starts_with(i.definition, i.head) THEN
@@ -74,14 +75,21 @@ AS $$
     SELECT format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', copy, a.attname, string_agg(o, ', '))
     FROM pg_attribute AS a, unnest(a.attoptions) AS o
     WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND o LIKE 'n\_distinct%' GROUP BY a.attname
-    UNION ALL
+$$;
+COMMENT ON FUNCTION pattyly.convert_column_statements(regclass, text) IS
+'For convert_table(): the statements that pass on what CREATE TABLE ... LIKE does not. Writes nothing.';
+
+CREATE FUNCTION pattyly.convert_identity_statement(target regclass, copy text) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
     SELECT format('ALTER TABLE %s REPLICA IDENTITY %s', copy, CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING'
                       ELSE 'USING INDEX ' || quote_ident((SELECT 'pattyly_new_' || i.indexrelid FROM pg_index AS i
                                                           WHERE i.indrelid = target AND i.indisreplident)) END)
     FROM pg_class AS c WHERE c.oid = target AND c.relreplident IN ('f', 'n', 'i')
 $$;
-COMMENT ON FUNCTION pattyly.convert_column_statements(regclass, text) IS
-'For convert_table(): the statements that pass on what CREATE TABLE ... LIKE does not. Writes nothing.';
+COMMENT ON FUNCTION pattyly.convert_identity_statement(regclass, text) IS
+'For convert_table(): the statement that gives the copy the table''s replica identity, unless that is the default. Writes nothing.';
 
 CREATE FUNCTION pattyly.convert_storage_options(target regclass) RETURNS text
     LANGUAGE sql STABLE
@@ -165,6 +173,23 @@ END
 $$;
 COMMENT ON FUNCTION pattyly.convert_no_privileges(regclass) IS
 'For convert_table(): leaves a table to its owner alone. Writes privileges.';
+
+-- The old table has its foreign keys until it is dropped. Its rows would keep others from deleting what they refer to, and
+-- its triggers would see a second time what cascades.
+CREATE FUNCTION pattyly.convert_empty(target regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    name CONSTANT text := pattyly.convert_name(target);
+BEGIN
+    EXECUTE format('ALTER TABLE %s DISABLE TRIGGER USER', name);
+    EXECUTE format('GRANT TRUNCATE ON %s TO %s', name, (SELECT c.relowner::regrole FROM pg_class AS c WHERE c.oid = target));
+    EXECUTE format('TRUNCATE TABLE %s', name);
+END
+$$;
+COMMENT ON FUNCTION pattyly.convert_empty(regclass) IS
+'For convert_table(): takes the rows out of the table whose place another has taken, and turns its triggers off. Writes the table.';
 
 ---- What else reads from the table ----
 
@@ -434,6 +459,8 @@ AS $$
     UNION ALL SELECT pattyly.convert_policy_statements(c.target)
     UNION ALL SELECT format('SELECT pattyly.convert_privileges(%s, %s)', c.target::oid, c.copy::oid)
     UNION ALL SELECT format('SELECT pattyly.convert_no_privileges(%s)', c.target::oid)
+    UNION ALL SELECT format('SELECT pattyly.convert_empty(%s)', c.target::oid)
+    UNION ALL SELECT format('SELECT pattyly.lead_relations(%s, %s)', c.target::oid, c.copy::oid)
     UNION ALL SELECT pattyly.convert_trigger_statements(c.target)
     UNION ALL SELECT pattyly.convert_statistics_statements(c.target)
     UNION ALL SELECT pattyly.convert_referring_statements(c.target)
@@ -449,10 +476,12 @@ REVOKE ALL ON FUNCTION
     pattyly.convert_copy_names(regclass),
     pattyly.convert_index_statements(regclass, text),
     pattyly.convert_column_statements(regclass, text),
+    pattyly.convert_identity_statement(regclass, text),
     pattyly.convert_storage_options(regclass),
     pattyly.convert_foreign_keys(regclass, text),
     pattyly.convert_privileges(regclass, regclass),
     pattyly.convert_no_privileges(regclass),
+    pattyly.convert_empty(regclass),
     pattyly.convert_others(regclass),
     pattyly.convert_locks(regclass),
     pattyly.convert_identities(regclass),
@@ -474,10 +503,12 @@ GRANT EXECUTE ON FUNCTION
     pattyly.convert_copy_names(regclass),
     pattyly.convert_index_statements(regclass, text),
     pattyly.convert_column_statements(regclass, text),
+    pattyly.convert_identity_statement(regclass, text),
     pattyly.convert_storage_options(regclass),
     pattyly.convert_foreign_keys(regclass, text),
     pattyly.convert_privileges(regclass, regclass),
     pattyly.convert_no_privileges(regclass),
+    pattyly.convert_empty(regclass),
     pattyly.convert_others(regclass),
     pattyly.convert_locks(regclass),
     pattyly.convert_identities(regclass),

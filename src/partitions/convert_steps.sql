@@ -326,8 +326,11 @@ DECLARE
 BEGIN
     SELECT * INTO c FROM pattyly.conversions AS o WHERE convert_next_step.target IN (o.target, o.copy) FOR UPDATE;
     IF c.target IS NULL THEN
-        IF begun THEN
-            -- Another session has taken the last step, or given up.
+        IF begun AND EXISTS (SELECT FROM pg_class AS k WHERE k.oid = convert_next_step.target AND k.relname <> 'pattyly_old_' || k.oid) THEN
+            RETURN ROW(NULL, NULL, 'object_not_in_prerequisite_state', format('the conversion of %s was given up by another session', target), '',
+                       'The table is as it was. Call it again to begin anew.')::pattyly.convert_step;
+        ELSIF begun THEN
+            -- Another session has taken the last step.
             RETURN ROW(NULL, NULL, NULL, NULL, NULL, NULL)::pattyly.convert_step;
         END IF;
         RETURN pattyly.convert_prepare(target, options);

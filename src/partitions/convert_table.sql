@@ -58,6 +58,8 @@ BEGIN
     PERFORM pattyly.convert_top_level();
     LOOP
         COMMIT;
+        -- Under locks it has waited for, a step reads what others have done meanwhile.
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
         step := pattyly.convert_next_step(target, options, begun, pg_catalog.current_setting('search_path'));
         COMMIT;
         IF step.busy IS NOT NULL THEN

@@ -14,12 +14,17 @@
  * copy locks the row in the table first (convert_rows.sql), so nobody else is at
  * the copy's row of a key that the writer has changed.
  *
+ * What a trigger writes is carried over before the rest of what its statement has
+ * written, so the copy may have a row that still holds what is unique to another by
+ * now.  It is removed; its own turn comes, and puts it back as it is.
+ *
  * It runs as the table's owner, past the row policies of both tables: the writer
  * need not have any rights on the copy, and must not see less than there is.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/nbtree.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
@@ -31,6 +36,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -46,6 +52,9 @@ PATTYLY_FUNCTION(pattyly_convert_mirror);
  * one was dropped by CASCADE, it went, too, and the copy is of no use any more.
  */
 #define PIN_TRIGGER "pattyly_pin"
+
+/* So many unique indexes besides the key are looked after. */
+#define MAX_CLEARED 8
 
 typedef struct MirrorKey
 {
@@ -66,6 +75,8 @@ typedef struct Mirror
 	uint64		built_at;		/* their number when the plans were made; 0: never */
 	SPIPlanPtr	put;			/* makes the copy's row like the table's, if that has one */
 	SPIPlanPtr	take;			/* removes the copy's row */
+	SPIPlanPtr	clear[MAX_CLEARED]; /* remove rows with what an index has as unique to this one */
+	int			n_clear;
 	int			n_keys;
 	MirrorKey	keys[INDEX_MAX_KEYS];
 } Mirror;
@@ -171,19 +182,26 @@ describe_key(Mirror *mirror, Relation copy_key, AttrNumber copy_attno, Form_pg_a
 	}
 }
 
-/* prefix.key = $1 AND ... */
+static char *
+column_name(const char *alias, Relation rel, AttrNumber attno)
+{
+	return psprintf("%s.%s", alias,
+					quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(rel), attno - 1)->attname)));
+}
+
+/* alias.key = $1 AND ... */
 static void
-append_condition(StringInfo text, Mirror *mirror, Relation rel, Relation copy_key, bool of_copy)
+append_condition(StringInfo text, const char *alias, Mirror *mirror, Relation rel, Relation copy_key,
+				 bool of_copy)
 {
 	for (int i = 0; i < mirror->n_keys; i++)
 	{
 		MirrorKey  *key = &mirror->keys[i];
 		AttrNumber	attno = of_copy ? copy_key->rd_index->indkey.values[i] : key->attno;
-		const char *name = NameStr(TupleDescAttr(RelationGetDescr(rel), attno - 1)->attname);
 
-		appendStringInfoString(text, i == 0 ? " WHERE " : " AND ");
-		generate_operator_clause(text, psprintf("t.%s", quote_identifier(name)), key->type,
-								 key->equals, psprintf("$%d", i + 1), key->type);
+		appendStringInfoString(text, i == 0 ? "" : " AND ");
+		generate_operator_clause(text, column_name(alias, rel, attno), key->type, key->equals,
+								 psprintf("$%d", i + 1), key->type);
 	}
 }
 
@@ -209,19 +227,20 @@ put_statement(Mirror *mirror, Relation table, Relation copy, Relation copy_key)
 		attno = next_column(RelationGetDescr(table), attno);
 		if (is_key(copy_key, i + 1))
 			describe_key(mirror, copy_key, i + 1, TupleDescAttr(RelationGetDescr(table), attno - 1));
+		if (is_key(copy_key, i + 1))
+			append_list(&key, "%s", name);
 		if (column->attgenerated != '\0')
 			continue;
 		append_list(&into, "%s", name);
 		append_list(&from, "t.%s",
 					quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(table), attno - 1)->attname)));
-		if (is_key(copy_key, i + 1))
-			append_list(&key, "%s", name);
 		/* The key, too: what is equal (1.0 and 1.00, citext) need not be the same. */
 		append_list(&set, "%s = excluded.%s", name);
 	}
 	appendStringInfo(&text, "INSERT INTO %s AS c (%s) SELECT %s FROM ONLY %s AS t",
 					 qualified_name(copy), into.data, from.data, qualified_name(table));
-	append_condition(&text, mirror, table, copy_key, false);
+	appendStringInfoString(&text, " WHERE ");
+	append_condition(&text, "t", mirror, table, copy_key, false);
 	appendStringInfo(&text, " ON CONFLICT (%s) DO UPDATE SET %s", key.data, set.data);
 	return text.data;
 }
@@ -232,20 +251,84 @@ take_statement(Mirror *mirror, Relation copy, Relation copy_key)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	appendStringInfo(&text, "DELETE FROM %s AS t", qualified_name(copy));
-	append_condition(&text, mirror, copy, copy_key, true);
+	appendStringInfo(&text, "DELETE FROM %s AS t WHERE ", qualified_name(copy));
+	append_condition(&text, "t", mirror, copy, copy_key, true);
 	return text.data;
 }
 
+static AttrNumber
+table_column(Relation table, Relation copy, AttrNumber copy_attno)
+{
+	AttrNumber	attno = 0;
+
+	for (int i = 0; i < copy_attno; i++)
+		if (!TupleDescAttr(RelationGetDescr(copy), i)->attisdropped)
+			attno = next_column(RelationGetDescr(table), attno);
+	return attno;
+}
+
+/* t.column = n.column AND ..., and the same with what is known of the key, so that one partition is looked into. */
+static void
+append_same(StringInfo text, Mirror *mirror, Relation table, Relation copy, Relation copy_key,
+			Relation index)
+{
+	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++)
+	{
+		AttrNumber	attno = index->rd_index->indkey.values[i];
+		Oid			type = TupleDescAttr(RelationGetDescr(copy), attno - 1)->atttypid;
+		Oid			equals = get_opfamily_member(index->rd_opfamily[i], index->rd_opcintype[i],
+												 index->rd_opcintype[i], BTEqualStrategyNumber);
+		const char *column = column_name("t", copy, attno);
+
+		appendStringInfoString(text, " AND ");
+		generate_operator_clause(text, column, type, equals,
+								 column_name("n", table, table_column(table, copy, attno)), type);
+		for (int k = 0; k < mirror->n_keys; k++)
+			if (copy_key->rd_index->indkey.values[k] == attno)
+			{
+				appendStringInfoString(text, " AND ");
+				generate_operator_clause(text, column, type, mirror->keys[k].equals,
+										 psprintf("$%d", k + 1), type);
+			}
+	}
+}
+
+static char *
+clear_statement(Mirror *mirror, Relation table, Relation copy, Relation copy_key, Relation index)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "DELETE FROM %s AS t USING ONLY %s AS n WHERE ", qualified_name(copy),
+					 qualified_name(table));
+	append_condition(&text, "n", mirror, table, copy_key, false);
+	append_same(&text, mirror, table, copy, copy_key, index);
+	appendStringInfoString(&text, " AND NOT (");
+	append_condition(&text, "t", mirror, copy, copy_key, true);
+	appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+/* A row that a partial index does not have, or that another expression has as unique, could be the wrong one. */
+static bool
+is_cleared(Relation index)
+{
+	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++)
+		if (index->rd_index->indkey.values[i] == 0)
+			return false;
+	return index->rd_index->indisunique && !index->rd_index->indisprimary &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+}
+
 static SPIPlanPtr
-kept_plan(const char *statement, Mirror *mirror)
+kept_plan(const char *statement, Mirror *mirror, int options)
 {
 	Oid			types[INDEX_MAX_KEYS];
 	SPIPlanPtr	plan;
 
 	for (int i = 0; i < mirror->n_keys; i++)
 		types[i] = mirror->keys[i].type;
-	plan = SPI_prepare(statement, mirror->n_keys, types);
+	plan = SPI_prepare_cursor(statement, mirror->n_keys, types, options);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare \"%s\": %s", statement, SPI_result_code_string(SPI_result));
 	return plan;
@@ -264,6 +347,30 @@ drop_plans(Mirror *mirror)
 		SPI_freeplan(put);
 	if (take)
 		SPI_freeplan(take);
+	while (mirror->n_clear > 0)
+		SPI_freeplan(mirror->clear[--mirror->n_clear]);
+}
+
+static void
+plan_clearing(Mirror *mirror, Relation table, Relation copy, Relation copy_key)
+{
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(copy))
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (is_cleared(index) && mirror->n_clear < MAX_CLEARED)
+		{
+			const char *statement = clear_statement(mirror, table, copy, copy_key, index);
+
+			/* Only a plan for these values leaves other partitions alone. */
+			SPIPlanPtr	plan = kept_plan(statement, mirror, CURSOR_OPT_CUSTOM_PLAN);
+
+			mirror->clear[mirror->n_clear++] = plan;
+		}
+		index_close(index, AccessShareLock);
+	}
 }
 
 static bool
@@ -313,8 +420,9 @@ build_mirror(Mirror *mirror, TriggerData *call)
 		elog(ERROR, "table \"%s\" has no primary key", RelationGetRelationName(copy));
 	copy_key = index_open(copy->rd_pkindex, AccessShareLock);
 	mirror->n_keys = IndexRelationGetNumberOfKeyAttributes(copy_key);
-	mirror->put = kept_plan(put_statement(mirror, table, copy, copy_key), mirror);
-	mirror->take = kept_plan(take_statement(mirror, copy, copy_key), mirror);
+	mirror->put = kept_plan(put_statement(mirror, table, copy, copy_key), mirror, 0);
+	mirror->take = kept_plan(take_statement(mirror, copy, copy_key), mirror, 0);
+	plan_clearing(mirror, table, copy, copy_key);
 	index_close(copy_key, AccessShareLock);
 	table_close(copy, NoLock);
 	mirror->built_at = changes;
@@ -356,9 +464,22 @@ same_key(Mirror *mirror, Datum *one, Datum *other)
 	return true;
 }
 
+static bool
+is_within_trigger(void)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
+	return DatumGetInt32(pg_trigger_depth(fcinfo)) > 1;
+}
+
 static void
 carry_over(Mirror *mirror, Datum *key)
 {
+	/* It costs more than all the rest, and otherwise rows are carried over in the order in which they were written. */
+	if (mirror->n_clear > 0 && is_within_trigger())
+		for (int i = 0; i < mirror->n_clear; i++)
+			run_for_key(mirror->clear[i], key);
 	if (run_for_key(mirror->put, key) == 0)
 		run_for_key(mirror->take, key);
 }
@@ -384,9 +505,11 @@ static void
 carry_truncate(TriggerData *call)
 {
 	Relation	copy = open_copy(call);
-	char	   *statement = psprintf("TRUNCATE TABLE %s", qualified_name(copy));
+	char	   *statement;
 	int			result;
 
+	/* A TRUNCATE that cascades from what both refer to has emptied it already, and is not done with it. */
+	statement = psprintf(copy->rd_refcnt > 1 ? "DELETE FROM %s" : "TRUNCATE TABLE %s", qualified_name(copy));
 	table_close(copy, RowExclusiveLock);
 	result = SPI_execute(statement, false, 0);
 	if (result < 0)

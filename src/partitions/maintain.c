@@ -56,7 +56,7 @@ do_simple(Run *run, const Action *action)
 		if (!is_action(action, simple[i].action))
 			continue;
 		if (!upkeep_step(run, (Step) {simple[i].action, simple[i].sql, 1,
-									  (const char *const *) &action->partition}))
+									  (const char *const *) &action->partition_name}))
 			return false;
 		upkeep_note(run, simple[i].done, action->partition);
 	}
@@ -132,7 +132,7 @@ detach_without_blocking(Run *run, const Action *action)
 	bool		waited_too_long;
 
 	if (!upkeep_step(run, (Step) {"detach", "SELECT pattyly.begin_leaving($1, $2[1])", 1,
-							  (const char *const *) &action->partition}))
+							  (const char *const *) &action->partition_name}))
 		return false;
 	fault_point("partition_leaving");
 	SPI_finish();
@@ -159,7 +159,7 @@ expire(Run *run, const Action *action)
 	if (!upkeep_step(run, (Step) {action->action,
 							  detached ? "SELECT pattyly.end_leaving($1, $2[1])" :
 							  "SELECT pattyly.expire_partition($1, $2[1])",
-							  1, (const char *const *) &action->partition}))
+							  1, (const char *const *) &action->partition_name}))
 		return false;
 	upkeep_note(run, action->action, action->partition);
 	return true;

@@ -17,9 +17,11 @@ CREATE FUNCTION pattyly.partition_id(parent regclass, partition text) RETURNS oi
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT k.id FROM pattyly.partition_children(parent) AS k WHERE k.name = partition
+    SELECT c.oid FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE i.inhparent = parent AND format('%I.%I', n.nspname, c.relname) = partition
 $$;
-COMMENT ON FUNCTION pattyly.partition_id(regclass, text) IS 'The partition of that name; NULL when there is none. Writes nothing.';
+COMMENT ON FUNCTION pattyly.partition_id(regclass, text) IS
+'The partition of that name, with its schema and quoted, since two schemas may have one of the same name; NULL when there is none. Writes nothing.';
 
 CREATE FUNCTION pattyly.finalize_partition(parent regclass, partition text) RETURNS bigint
     LANGUAGE sql VOLATILE
@@ -37,7 +39,7 @@ AS $$
     INSERT INTO pattyly.leaving_partitions AS l
     SELECT k.id, parent, s.on_expire, k.from_value, k.to_value
     FROM pattyly.partition_children(parent) AS k, pattyly.partition_sets AS s
-    WHERE k.name = begin_leaving.partition AND s.parent = begin_leaving.parent
+    WHERE k.id = (SELECT pattyly.partition_id(begin_leaving.parent, begin_leaving.partition)) AND s.parent = begin_leaving.parent
     ON CONFLICT ON CONSTRAINT leaving_partitions_pkey DO UPDATE SET on_expire = excluded.on_expire
 $$;
 COMMENT ON FUNCTION pattyly.begin_leaving(regclass, text) IS
@@ -65,12 +67,13 @@ CREATE FUNCTION pattyly.close_partition(parent regclass, child oid) RETURNS SETO
 AS $$
     SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', pattyly.partition_full_name(child))
     FROM pg_class AS p, pg_class AS c
-    WHERE p.oid = parent AND p.relrowsecurity AND c.oid = child AND NOT c.relrowsecurity
+    WHERE p.oid = parent AND p.relrowsecurity AND c.oid = child AND NOT c.relrowsecurity AND c.relkind IN ('r', 'p')
     UNION ALL
+    -- With that on columns.
     SELECT DISTINCT format('REVOKE ALL ON %s FROM %s', pattyly.partition_full_name(child),
                            CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
-    FROM pg_class AS c, aclexplode(c.relacl) AS a
-    WHERE c.oid = child AND pattyly.is_api_role(a.grantee)
+    FROM pg_class AS c, pattyly.table_grants(child) AS a
+    WHERE c.oid = child AND a.grantee <> c.relowner AND pattyly.is_api_role(a.grantee)
 $$;
 COMMENT ON FUNCTION pattyly.close_partition(regclass, oid) IS
 'The statements that keep API roles out of a partition: row security as the parent has it, and no grants. Writes nothing.';
@@ -80,28 +83,27 @@ CREATE FUNCTION pattyly.shut_partition(parent regclass, partition text) RETURNS 
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT count(pattyly.run_as_owner(t.relid, ARRAY(SELECT pattyly.close_partition(parent, t.relid))))
-    FROM pattyly.partition_children(parent) AS k, pg_partition_tree(k.id) AS t
-    WHERE k.name = partition AND pattyly.is_partition_open(parent, t.relid)
+    FROM pg_partition_tree(pattyly.partition_id(parent, partition)) AS t
+    WHERE pattyly.is_partition_open(parent, t.relid)
 $$;
 COMMENT ON FUNCTION pattyly.shut_partition(regclass, text) IS
 'Keeps API roles out of a partition, and of its own partitions, that somebody has made without (is_partition_open); returns of how many. Takes ACCESS EXCLUSIVE on them.';
 
-CREATE FUNCTION pattyly.leaving_statements(parent regclass, child oid, on_expire text) RETURNS SETOF text
+CREATE FUNCTION pattyly.leaving_statements(child oid, on_expire text) RETURNS SETOF text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT pattyly.close_partition(parent, child) WHERE on_expire <> 'drop'
-    UNION ALL
     SELECT format('ALTER PUBLICATION %I DROP TABLE %s', p.pubname, pattyly.partition_full_name(child))
     FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid
     WHERE r.prrelid = child AND on_expire <> 'drop'
     UNION ALL
-    SELECT format('DROP TABLE %s', pattyly.partition_full_name(child)) WHERE on_expire = 'drop'
+    SELECT format('DROP %sTABLE %s', CASE c.relkind WHEN 'f' THEN 'FOREIGN ' ELSE '' END, pattyly.partition_full_name(child))
+    FROM pg_class AS c WHERE c.oid = child AND on_expire = 'drop'
     UNION ALL
     SELECT format('ALTER TABLE %s SET SCHEMA %I', pattyly.partition_full_name(child), substr(on_expire, 9))
     WHERE on_expire LIKE 'archive:%'
 $$;
-COMMENT ON FUNCTION pattyly.leaving_statements(regclass, oid, text) IS
+COMMENT ON FUNCTION pattyly.leaving_statements(oid, text) IS
 'The statements for a partition that has just been detached. Writes nothing.';
 
 CREATE FUNCTION pattyly.end_leaving(parent regclass, partition text) RETURNS void
@@ -111,11 +113,15 @@ AS $$
 DECLARE
     l pattyly.leaving_partitions;
 BEGIN
-    DELETE FROM pattyly.leaving_partitions AS d USING pg_class AS c
-    WHERE d.parent = end_leaving.parent AND c.oid = d.partition AND c.relname = end_leaving.partition
+    DELETE FROM pattyly.leaving_partitions AS d
+    WHERE d.parent = end_leaving.parent AND pattyly.partition_full_name(d.partition) = end_leaving.partition
     RETURNING d.* INTO l;
     IF FOUND THEN
-        PERFORM pattyly.run_as_owner(l.partition, ARRAY(SELECT pattyly.leaving_statements(parent, l.partition, l.on_expire)));
+        PERFORM pattyly.run_as_owner(t.id, c.statements)
+        FROM (SELECT l.partition UNION SELECT p.relid FROM pg_partition_tree(l.partition) AS p) AS t (id),
+            LATERAL (SELECT ARRAY(SELECT pattyly.close_partition(parent, t.id))) AS c (statements)
+        WHERE l.on_expire <> 'drop' AND c.statements <> '{}';
+        PERFORM pattyly.run_as_owner(l.partition, ARRAY(SELECT pattyly.leaving_statements(l.partition, l.on_expire)));
     END IF;
 END
 $$;
@@ -166,7 +172,7 @@ REVOKE ALL ON FUNCTION
     pattyly.strike_out_attached(regclass),
     pattyly.close_partition(regclass, oid),
     pattyly.shut_partition(regclass, text),
-    pattyly.leaving_statements(regclass, oid, text),
+    pattyly.leaving_statements(oid, text),
     pattyly.end_leaving(regclass, text),
     pattyly.expire_partition(regclass, text),
     pattyly.record_partition_run(regclass, text[])
@@ -182,7 +188,7 @@ GRANT EXECUTE ON FUNCTION
     pattyly.strike_out_attached(regclass),
     pattyly.close_partition(regclass, oid),
     pattyly.shut_partition(regclass, text),
-    pattyly.leaving_statements(regclass, oid, text),
+    pattyly.leaving_statements(oid, text),
     pattyly.end_leaving(regclass, text),
     pattyly.expire_partition(regclass, text),
     pattyly.record_partition_run(regclass, text[])

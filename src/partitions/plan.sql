@@ -158,7 +158,8 @@ BEGIN
     FROM pattyly.partition_children(s.parent) AS k JOIN pg_class AS c ON c.oid = k.id JOIN pg_class AS p ON p.oid = s.parent
     WHERE NOT k.pending AND (
         -- Cheap for those that are as they were made.
-        NOT c.relrowsecurity AND (p.relrowsecurity OR c.relacl IS NOT NULL) AND pattyly.is_partition_open(s.parent, k.id)
+        NOT c.relrowsecurity AND (p.relrowsecurity OR c.relacl IS NOT NULL
+            OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = k.id AND a.attacl IS NOT NULL)) AND pattyly.is_partition_open(s.parent, k.id)
         -- It locks what it lists, so it is asked only where there is more than one.
         OR c.relkind = 'p' AND EXISTS (SELECT FROM pg_partition_tree(k.id) AS t WHERE pattyly.is_partition_open(s.parent, t.relid)))
     ORDER BY k.name;

@@ -111,6 +111,8 @@ BEGIN
     ON CONFLICT ON CONSTRAINT partition_sets_pkey DO UPDATE
     SET control = excluded.control, every = excluded.every, premake = excluded.premake, retain = excluded.retain,
         on_expire = excluded.on_expire, timezone = excluded.timezone, encoding = excluded.encoding;
+    -- What is on its way out, too: it may be wanted now.
+    UPDATE pattyly.leaving_partitions AS l SET on_expire = CASE WHEN retain IS NULL THEN 'detach' ELSE on_expire END WHERE l.parent = s.parent;
     FOR w IN SELECT * FROM pattyly.partition_wanted(s, key, first, last, premake, max_made + 1) LOOP
         IF w.action = 'create' THEN
             texts := texts || ARRAY[w.name, w.from_value, w.to_value];
@@ -128,12 +130,12 @@ BEGIN
             USING ERRCODE = 'program_limit_exceeded', HINT = 'Start later, or make the partitions wider.';
     END IF;
     PERFORM pattyly.make_planned_partitions(parent, texts);
-    PERFORM pattyly.shut_partition(parent, a.partition) FROM pattyly.partition_actions(parent, NULL) AS a WHERE a.action = 'close';
+    PERFORM pattyly.shut_partition(parent, a.partition_name) FROM pattyly.partition_actions(parent, NULL) AS a WHERE a.action = 'close';
     RETURN QUERY SELECT texts[i] FROM generate_series(1, cardinality(texts), 3) AS i;
 END
 $$;
 COMMENT ON FUNCTION pattyly.partition_table(regclass, name, text, integer, text, text, text, text, text) IS
-'Has the partitions of a table kept: makes those from start (default: now) to now and premake more, and from then on maintain_partitions() does. every: ''1 month'', ''15 minutes'', for ids a number; retain: the same, NULL keeps all; on_expire: detach, drop or archive:SCHEMA; timezone: whose days and months the partitions hold; start: a time by that clock, or an id; encoding: epoch_s, epoch_ms or uuidv7. Called again it changes the set. Returns the names of the partitions it made; all or nothing. Partitions that are there stay, when they are not in the way, and get row security when the table has it. Errors: 42809, 42804 a table or key that cannot be kept, 22023 what makes no sense, 42P07 something is in the way, 54000 too many, 55P03 in use, 42501 not the owner''s rights. Writes pattyly.partition_sets.';
+'Has the partitions of a table kept: makes those from start (default: now) to now and premake more, and from then on maintain_partitions() does. every: ''1 month'', ''15 minutes'', for ids a number; retain: the same, NULL keeps all; on_expire: detach, drop or archive:SCHEMA; timezone: whose days and months the partitions hold; start: a time by that clock, or an id; encoding: epoch_s, epoch_ms or uuidv7. Called again it changes the set, and what becomes of partitions that are being taken away. Returns the names of the partitions it made; all or nothing. Partitions that are there stay, when they are not in the way, and get row security when the table has it. Errors: 42809, 42804 a table or key that cannot be kept, 22023 what makes no sense, 42P07 something is in the way, 54000 too many, 55P03 in use, 42501 not the owner''s rights. Writes pattyly.partition_sets and pattyly.leaving_partitions.';
 
 CREATE FUNCTION pattyly.forget_partitions(parent regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE

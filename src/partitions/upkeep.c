@@ -45,6 +45,9 @@ upkeep_begin(Run *run, FunctionCallInfo fcinfo, const char *procedure)
 	run->top_level = procedure_is_top_level(fcinfo);
 	run->memory = AllocSetContextCreate(PortalContext, "partition run", ALLOCSET_DEFAULT_SIZES);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	/* The call's own transaction has its one snapshot already. */
+	if (IsolationUsesXactSnapshot())
+		SPI_commit();
 }
 
 void
@@ -147,6 +150,8 @@ try_step(Run *run, const Step *step)
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
 
+	/* Under locks it has waited for, a step reads what others have done meanwhile. */
+	XactIsoLevel = XACT_READ_COMMITTED;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();

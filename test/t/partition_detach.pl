@@ -212,7 +212,7 @@ for my $how ('cancelled', 'killed')
 	else
 	{
 		# What is left when it dies between the two.
-		at($node, undef, q{SELECT pattyly.begin_leaving('t', 't_2031_05_03')});
+		at($node, undef, q{SELECT pattyly.begin_leaving('t', 'public.t_2031_05_03')});
 		is(state_of(), 'attached, written down', 'a run was killed');
 		$session->query(q{SELECT pattyly.partition_table('t', 'at', '1 day', 1)});
 		$session->query($CALL);

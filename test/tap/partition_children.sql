@@ -4,16 +4,19 @@ SET client_min_messages = error;
 SET timezone = 'UTC';
 SET pattyly.frozen_clock = '2026-03-10 12:00+00';
 
-DROP ROLE IF EXISTS tests_owner, tests_reader, tests_web, "tests odd ""reader""";
+DROP ROLE IF EXISTS tests_owner, tests_reader, tests_web, tests_staff, "tests odd ""reader""";
 CREATE ROLE tests_owner;
 CREATE ROLE tests_reader;
 CREATE ROLE tests_web;
+CREATE ROLE tests_staff;
 CREATE ROLE "tests odd ""reader""";
 DO $$ BEGIN
 	IF to_regrole('authenticator') IS NULL THEN CREATE ROLE authenticator; END IF;
 	EXECUTE format('GRANT CREATE ON DATABASE %I TO tests_owner', current_database());
 END $$;
 GRANT tests_web TO authenticator;
+-- Clients are this one, too: by way of another.
+GRANT tests_staff TO tests_web;
 CREATE SCHEMA app AUTHORIZATION tests_owner;
 GRANT USAGE ON SCHEMA app TO PUBLIC;
 SET ROLE tests_owner;
@@ -44,7 +47,7 @@ CREATE FUNCTION app.noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.bod
 CREATE TRIGGER noted BEFORE INSERT ON app.message FOR EACH ROW EXECUTE FUNCTION app.noted();
 ALTER TABLE app.message ENABLE ROW LEVEL SECURITY;
 CREATE POLICY mine ON app.message TO anon, authenticated USING (sender = 2);
-GRANT SELECT, INSERT ON app.message TO tests_reader;
+GRANT SELECT, INSERT ON app.message TO tests_reader, tests_staff;
 GRANT UPDATE ON app.message TO "tests odd ""reader""" WITH GRANT OPTION;
 GRANT DELETE ON app.message TO service_role;
 GRANT SELECT (id, body) ON app.message TO tests_reader WITH GRANT OPTION;
@@ -91,9 +94,9 @@ SELECT bag_eq($$SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(
 SELECT is((SELECT array_agg(attname || ' ' || attacl::text ORDER BY attname) FROM pg_attribute WHERE attrelid = 'app.message_2026_03'::regclass AND attacl IS NOT NULL),
 	'{"body {tests_reader=r*/tests_owner}","id {tests_reader=r*/tests_owner}"}', 'grants on columns');
 SELECT is((tests.outcome(format('SET LOCAL ROLE %I; SELECT * FROM app.message_2026_03', r))).sqlstate, '42501', r || ' may not read a partition')
-FROM unnest('{anon,authenticated,tests_web}'::text[]) AS r;
+FROM unnest('{anon,authenticated,tests_web,tests_staff}'::text[]) AS r;
 SELECT is((tests.outcome(format('SET LOCAL ROLE %I; INSERT INTO app.message_2026_03 (sender, at) VALUES (1, ''2026-03-11'')', r))).sqlstate, '42501', r || ' may not write to one')
-FROM unnest('{anon,authenticated,tests_web}'::text[]) AS r;
+FROM unnest('{anon,authenticated,tests_web,tests_staff}'::text[]) AS r;
 SELECT is((tests.outcome('SET LOCAL ROLE anon; SELECT * FROM app.message')).sqlstate, '00000', 'anon reads the table itself');
 SELECT tests.act_as('tests_reader');
 SELECT is((SELECT count(*) FROM app.message_2026_03), 0::bigint, 'a reader sees nothing in a partition that the parent''s policies would hide');
@@ -158,6 +161,13 @@ SELECT is((SELECT array_agg(action || ' ' || partition) FROM pattyly.partition_p
 CALL pattyly.maintain_partitions('shelf');
 SELECT is(has_table_privilege('anon', 'shelf_2025', 'SELECT, INSERT'), false, 'and is taken away');
 SELECT is((SELECT count(*) FROM pattyly.partition_plan('shelf')), 0::bigint, 'once');
+GRANT SELECT (at), UPDATE (at) ON shelf_2024 TO anon;
+SELECT is((SELECT array_agg(action || ' ' || partition) FROM pattyly.partition_plan('shelf')), '{"close shelf_2024"}', 'on a column as well');
+CALL pattyly.maintain_partitions('shelf');
+SELECT is(has_any_column_privilege('anon', 'shelf_2024', 'SELECT, UPDATE'), false, 'and is taken away there');
+GRANT UPDATE (at) ON shelf TO anon;
+GRANT SELECT (at), UPDATE (at) ON shelf_2024 TO anon;
+SELECT is((SELECT count(*) FROM pattyly.partition_plan('shelf')), 0::bigint, 'unless the table grants that, on the column or as a whole');
 
 ---- Whose rights -----------------------------------------------------------------------------------------------------
 
@@ -195,5 +205,5 @@ REVOKE ALL ON ALL TABLES IN SCHEMA pattyly FROM tests_reader;
 SELECT * FROM finish();
 RESET ROLE;
 DROP PUBLICATION tests_pub;
-DROP OWNED BY tests_owner, tests_reader, tests_web, "tests odd ""reader""" CASCADE;
-DROP ROLE tests_owner, tests_reader, tests_web, "tests odd ""reader""";
+DROP OWNED BY tests_owner, tests_reader, tests_web, tests_staff, "tests odd ""reader""" CASCADE;
+DROP ROLE tests_owner, tests_reader, tests_web, tests_staff, "tests odd ""reader""";

@@ -91,6 +91,79 @@ SELECT set_config('pattyly.frozen_clock', '2031-07-05 00:00+00', false);
 CALL nightly();
 SELECT is(parts('a'), '{a_2031_07_02,a_2031_07_05,a_2031_07_06}', 'within another procedure');
 
+-- Partitions of one name, in schemas of their own: each is only itself.
+CREATE SCHEMA y2024;
+CREATE SCHEMA y2025;
+SELECT set_config('pattyly.frozen_clock', '2026-03-10 12:00+00', false);
+CREATE TABLE concurrent (at date NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE y2025.concurrent PARTITION OF concurrent FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE y2024.concurrent PARTITION OF concurrent FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE plain (at date NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE y2025.plain PARTITION OF plain FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE y2024.plain PARTITION OF plain FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE plain_rest PARTITION OF plain DEFAULT;
+REVOKE ALL ON plain, y2024.plain, y2025.plain FROM anon, authenticated;
+GRANT SELECT ON y2024.plain TO anon;
+INSERT INTO concurrent VALUES ('2024-04-04'), ('2025-05-05');
+INSERT INTO plain VALUES ('2024-04-04'), ('2025-05-05');
+SELECT pattyly.partition_table(t, 'at', '1 year', 0, '1 year', 'drop') FROM unnest('{concurrent,plain}'::regclass[]) AS t;
+SELECT is(has_table_privilege('anon', 'y2024.plain', 'SELECT'), false, 'closed is the one that is open');
+CALL pattyly.maintain_partitions('concurrent');
+SELECT results_eq('SELECT at, tableoid::regclass::text FROM concurrent', $$ VALUES ('2025-05-05'::date, 'y2025.concurrent') $$, 'what has expired goes, another of its name does not');
+CALL pattyly.maintain_partitions('plain');
+SELECT results_eq('SELECT at, tableoid::regclass::text FROM plain', $$ VALUES ('2025-05-05'::date, 'y2025.plain') $$, 'with a default partition, too');
+SELECT is(to_regclass('y2024.' || t), NULL, t || ': and what is dropped is gone') FROM unnest('{concurrent,plain}'::text[]) AS t;
+SELECT is((SELECT count(*) FROM pattyly.leaving_partitions), 0::bigint, 'nothing is half done');
+
+-- What a run has not come to, nobody wants any more.
+CREATE TABLE kept (at date NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE moved (at date NOT NULL) PARTITION BY RANGE (at);
+SELECT pattyly.partition_table(t, 'at', '1 year', 0, '1 year', 'drop', start => '2023-01-01') FROM unnest('{kept,moved}'::regclass[]) AS t;
+SELECT pattyly.begin_leaving(t::regclass, 'public.' || t || '_2023') FROM unnest('{kept,moved}'::text[]) AS t;
+ALTER TABLE kept DETACH PARTITION kept_2023;
+ALTER TABLE moved DETACH PARTITION moved_2023;
+SELECT is(planned('kept'), '{drop kept_2023,drop kept_2024}', 'a run died before it dropped what it had detached');
+SELECT pattyly.partition_table('kept', 'at', '1 year', 0);
+SELECT pattyly.partition_table('moved', 'at', '1 year', 0, '5 years', 'archive:attic');
+SELECT is(planned('kept'), '{detach kept_2023}', 'then all was to be kept');
+CALL pattyly.maintain_partitions('kept');
+SELECT isnt(to_regclass('kept_2023'), NULL, 'the next run drops nothing');
+CALL pattyly.maintain_partitions('moved');
+SELECT isnt(to_regclass('attic.moved_2023'), NULL, 'or moves what was to be dropped, as the set says now');
+
+-- Foreign tables expire as others do, though they know no row security.
+CREATE FOREIGN DATA WRAPPER tests_nothing;
+CREATE SERVER tests_nowhere FOREIGN DATA WRAPPER tests_nothing;
+CREATE TABLE afar (at date NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE gone (at date NOT NULL) PARTITION BY RANGE (at);
+ALTER TABLE afar ENABLE ROW LEVEL SECURITY;
+CREATE FOREIGN TABLE afar_2023 PARTITION OF afar FOR VALUES FROM ('2023-01-01') TO ('2024-01-01') SERVER tests_nowhere;
+CREATE FOREIGN TABLE gone_2023 PARTITION OF gone FOR VALUES FROM ('2023-01-01') TO ('2024-01-01') SERVER tests_nowhere;
+GRANT SELECT ON afar_2023 TO anon;
+SELECT pattyly.partition_table('afar', 'at', '1 year', 0, '1 year');
+SELECT pattyly.partition_table('gone', 'at', '1 year', 0, '1 year', 'drop');
+CALL pattyly.maintain_partitions('afar');
+CALL pattyly.maintain_partitions('gone');
+SELECT is(parts('afar') || parts('gone'), '{afar_2026,gone_2026}', 'foreign tables go');
+SELECT is(has_table_privilege('anon', 'afar_2023', 'SELECT'), false, 'what is left of one is closed');
+SELECT is(to_regclass('gone_2023'), NULL, 'the other is dropped');
+SELECT is((SELECT count(*) FROM pattyly.leaving_partitions), 0::bigint, 'and that is all');
+
+-- What is detached keeps nothing that API roles could use: not on columns, nor on its own partitions.
+CREATE TABLE tree (at date NOT NULL, v int) PARTITION BY RANGE (at);
+GRANT SELECT ON tree TO anon;
+CREATE TABLE tree_2024 PARTITION OF tree FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') PARTITION BY LIST (v);
+CREATE TABLE tree_2024_1 PARTITION OF tree_2024 FOR VALUES IN (1);
+CREATE TABLE tree_2023 PARTITION OF tree FOR VALUES FROM ('2023-01-01') TO ('2024-01-01');
+REVOKE ALL ON tree_2024, tree_2024_1, tree_2023 FROM anon, authenticated;
+GRANT SELECT ON tree_2024_1 TO anon;
+GRANT SELECT (at) ON tree_2023 TO anon;
+SELECT pattyly.partition_table('tree', 'at', '1 year', 0, '1 year');
+CALL pattyly.maintain_partitions('tree');
+SELECT is(parts('tree'), '{tree_2026}', 'two are detached');
+SELECT is(has_table_privilege('anon', 'tree_2024_1', 'SELECT'), false, 'a partition of one');
+SELECT is(has_any_column_privilege('anon', 'tree_2023', 'SELECT'), false, 'a column of one');
+
 ---- ids --------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE n (id integer NOT NULL PRIMARY KEY) PARTITION BY RANGE (id);
