@@ -81,6 +81,8 @@ catalogue_lock_runs(void)
 	if (!registered)
 		RegisterXactCallback(forget_locks, NULL);
 	registered = true;
+	/* What an error left that came when there was no transaction to abort. */
+	catalogue_unlock();
 	if (!lock(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

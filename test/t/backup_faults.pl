@@ -17,6 +17,14 @@ my $directory = directory_of($node);
 my $hangs = stages([ 'sh', '-c', 'echo begun; sleep 1000 | cat' ]);
 my $good = stages([ 'pg_dump', '-Fc', '--no-password', '--snapshot=%s' ]);
 
+# A dump that is complete, and a program that ends when a file has gone.
+my $gate = $node->basedir . '/gate';
+my $gated = stages([ 'sh', '-c', "pg_dump -Fc; while [ -e $gate ]; do sleep 0.1; done" ]);
+sub shut_gate { open my $file, '>', $gate or die "$gate: $!"; return }
+sub open_gate { unlink $gate or die "$gate: $!"; return }
+
+my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
+
 sql($node, 'CREATE TABLE t AS SELECT g, md5(g::text) FROM generate_series(1, 20000) AS g');
 
 # The newest row failed for this reason, with an end, and left no file.
@@ -43,13 +51,14 @@ sub hanging
 }
 
 subtest 'stages' => sub {
-	my $lock = in_background($node, 'BEGIN; LOCK t; SELECT pg_sleep(8); COMMIT;');
+	my $lock = in_background($node, 'BEGIN; LOCK t; SELECT pg_sleep(60); COMMIT;');
 	wait_for($node, q{SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock'}, 1);
 	my ($job, $pid, $group) = waits_in($node, 'kill9', stages([ 'pg_dump', '-Fc' ], [ 'cat' ]));
 	kill 9, program_in($group, qr/pg_dump/);
 	like(finish_background($job), qr/ERROR:  38000: stage 1 of the backup failed: pg_dump was ended by signal 9/, 'pg_dump is killed');
 	failed(qr/pg_dump was ended by signal 9/, 'killed');
 	is(last_backup($node, 'exit_status'), -9, 'its status');
+	sql($node, "SELECT pg_terminate_backend(($sleeps))");
 	finish_background($lock);
 
 	for ([ 'silent', qr/none wrote a backup/, [ 'true' ] ], [ 'exit', qr/stage 2 .*sh exited with status 7/, [ 'pg_dump', '-Fc' ], [ 'sh', '-c', 'cat; exit 7' ] ],
@@ -75,13 +84,13 @@ subtest 'stages' => sub {
 };
 
 subtest 'it takes too long, or somebody stops it' => sub {
-	like(hanging('timeout', 'backup_timeout', sub { }, "SET pattyly.backup_timeout = '2s';$hangs"), qr/ERROR:  57014: programs were not done within 2 seconds/, 'is canceled');
-	failed(qr/not done within 2 seconds/, 'timeout');
+	like(hanging('timeout', 'backup_timeout', sub { }, "SET pattyly.backup_timeout = '6s';$hangs"), qr/ERROR:  57014: programs were not done within 6 seconds/, 'is canceled');
+	failed(qr/not done within 6 seconds/, 'timeout');
 	like(hanging('cancel', 'pg_cancel_backend', sub { sql($node, "SELECT pg_cancel_backend($_[0])") }), qr/ERROR:  57014/, 'is canceled');
 	failed(qr/canceled/, 'cancel');
 	like(hanging('terminate', 'pg_terminate_backend', sub { sql($node, "SELECT pg_terminate_backend($_[0])") }), qr/FATAL:  57P01/, 'is terminated');
 	failed(qr/terminated/, 'terminate');
-	like(hanging('statement', 'statement_timeout', sub { }, "SET statement_timeout = '2s';$hangs"), qr/ERROR:  57014: canceling statement due to statement timeout/, 'is canceled');
+	like(hanging('statement', 'statement_timeout', sub { }, "SET statement_timeout = '6s';$hangs"), qr/ERROR:  57014: canceling statement due to statement timeout/, 'is canceled');
 	failed(qr/canceled/, 'statement_timeout');
 	like(hanging('stubborn', 'a stage that ignores SIGTERM', sub { sql($node, "SELECT pg_cancel_backend($_[0])") },
 		stages([ 'sh', '-c', q{trap '' TERM; echo x; sleep 1000; sleep 1000} ])), qr/ERROR:  57014/, 'is canceled');
@@ -280,7 +289,7 @@ subtest 'the database is dropped' => sub {
 	unlike(files_of($node), qr/partial/, 'no part of a file is left');
 	sql($node, 'CREATE DATABASE other');
 	($job, $pid, $group) = waits_in($node, 'waits', $hangs);
-	($status, undef, $err) = attempt($node, q{SET statement_timeout = '5s'; DROP DATABASE other});
+	($status, undef, $err) = attempt($node, q{SET statement_timeout = '30s'; DROP DATABASE other});
 	is($status, 0, 'another database can be dropped while a backup runs') or diag $err;
 	sql($node, "SELECT pg_cancel_backend($pid)");
 	finish_background($job);
@@ -290,15 +299,16 @@ subtest 'somebody has its row, or the table, when it ends' => sub {
 	for ([ 'row', q{SELECT id FROM pattyly.backups WHERE state = 'running' FOR UPDATE} ], [ 'table', 'LOCK pattyly.backups' ])
 	{
 		my ($what, $statement) = @$_;
-		my ($job, $pid, $group) = waits_in($node, "held-$what", stages([ 'sh', '-c', 'pg_dump -Fc; exec sleep 3' ]));
-		program_in($group, qr/^sleep 3/);
+		shut_gate();
+		my ($job, $pid, $group) = waits_in($node, "held-$what", $gated);
+		program_in($group, qr/^sleep 0.1/);
 		my $open = in_background($node, "BEGIN; $statement; SELECT pg_sleep(100); COMMIT;");
-		my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
 		ok(wait_until('it is held', sub { sql($node, $sleeps) }), "the $what is held by a transaction");
-		ok(wait_until('all is read', sub { !grep { $_->[2] == $group && $_->[4] =~ /^sleep/ } processes() }), 'the programs are done');
+		open_gate();
+		ok(wait_until('all is read', sub { !grep { $_->[2] == $group && $_->[4] =~ /^sh/ } processes() }), 'the programs are done');
 		usleep(300_000);
 		sql($node, 'CREATE DATABASE bystander');
-		my ($status, undef, $err) = attempt($node, q{SET statement_timeout = '10s'; DROP DATABASE bystander});
+		my ($status, undef, $err) = attempt($node, q{SET statement_timeout = '30s'; DROP DATABASE bystander});
 		is($status, 0, 'another database can be dropped meanwhile') or diag $err;
 		sql($node, "SELECT pg_terminate_backend($pid)");
 		ok(wait_until('it is gone', sub { sql($node, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0' }, 25), 'who waits for it can be terminated');
@@ -310,23 +320,26 @@ subtest 'somebody has its row, or the table, when it ends' => sub {
 		unlike(files_of($node), qr/partial/, 'no part of a file is left');
 	}
 	# Who is not told to go waits, and has lost nothing.
-	my ($job, $pid, $group) = waits_in($node, 'patient', "SET lock_timeout = '100ms';" . stages([ 'sh', '-c', 'pg_dump -Fc; exec sleep 2' ]));
-	program_in($group, qr/^sleep 2/);
-	my $open = in_background($node, q{BEGIN; LOCK pattyly.backups; SELECT pg_sleep(6); COMMIT;});
+	shut_gate();
+	my ($job, $pid, $group) = waits_in($node, 'patient', "SET lock_timeout = '100ms';$gated");
+	program_in($group, qr/^sleep 0.1/);
+	my $open = in_background($node, q{BEGIN; LOCK pattyly.backups; SELECT pg_sleep(3); COMMIT;});
+	ok(wait_until('it is held', sub { sql($node, $sleeps) }), 'the table is held by a transaction');
+	open_gate();
 	like(finish_background($job), qr/NOTICE:.* is done/, 'who is not waits, and it is done');
 	finish_background($open);
 };
 
 subtest 'what its sessions do ends with them' => sub {
 	my $lock = in_background($node, 'BEGIN; LOCK t; SELECT pg_sleep(60); COMMIT;');
-	ok(wait_until('it is locked', sub { sql($node, q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'}) }), 'a table is locked');
+	ok(wait_until('it is locked', sub { sql($node, $sleeps) }), 'a table is locked');
 	my ($job, $pid, $group) = waits_in($node, 'queues', $good);
 	my $sessions = q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pattyly backup%'};
 	is(wait_for($node, "$sessions AND wait_event_type = 'Lock'", 1), 1, 'a session waits for it, and has locked all others');
 	sql($node, "SELECT pg_cancel_backend($pid)");
 	like(finish_background($job), qr/ERROR:  57014/, 'the backup is canceled');
-	is(wait_for($node, $sessions, 0, 5), 0, 'the session does not wait on');
-	sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'});
+	is(wait_for($node, $sessions, 0, 20), 0, 'the session does not wait on');
+	sql($node, "SELECT pg_terminate_backend(($sleeps))");
 	finish_background($lock);
 };
 
