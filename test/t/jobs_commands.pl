@@ -128,7 +128,7 @@ subtest 'a command that will not be interrupted' => sub {
 	like(error(), qr/max_runtime/, 'and the run says why');
 	schedule($node, 'stubborn', $stubborn);
 	my $id = run_now($node, 'stubborn');
-	wait_for($node, "SELECT state FROM pattyly.job_runs WHERE id = $id", 'running');
+	wait_for($node, "SELECT wait_event FROM pg_stat_activity WHERE pid = (SELECT pid FROM pattyly.job_runs WHERE id = $id)", 'PgSleep');
 	is(sql($node, q{SELECT pattyly.cancel_job('stubborn')}), 1, 'cancel_job() says that it tried');
 	is(sql($node, q{SELECT pattyly.cancel_job('stubborn')}), 1, 'again, since it still runs');
 	sql($node, "SELECT pg_terminate_backend(pid) FROM pattyly.job_runs WHERE id = $id");

@@ -399,7 +399,7 @@ test_any(void)
 	{
 		CivilZone	zone = libc_zone(zones[z]);
 
-		for (int i = 0; i < 5000; i++)
+		for (int i = 0; i < 2000; i++)
 		{
 			Grid		grid = grid_of(any_steps[random_bits(&random) % 15], GRID_TIMESTAMPTZ, zone);
 			int64_t		at = random_in(&random, -62000000000, 250000000000) * US + random_in(&random, 0, 999999);
@@ -426,7 +426,7 @@ test_any_id(void)
 	Random		random = {18};
 
 	property_begin("ids: multiples, clipped at the ends of the type");
-	for (int i = 0; i < 300000; i++)
+	for (int i = 0; i < 100000; i++)
 	{
 		int			k = (int) (random_bits(&random) % 3);
 		Grid		grid = {{GRID_ID, 1 + random_scaled(&random, ends[k] - 1)}, keys[k], {utc, NULL}};

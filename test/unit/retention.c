@@ -461,7 +461,7 @@ at_random(void)
 	Random		random = {5};
 
 	property_begin("promises are kept");
-	for (int round = 0; round < 20000; round++)
+	for (int round = 0; round < 8000; round++)
 	{
 		Catalogue	c;
 		int			places[64];
@@ -477,7 +477,7 @@ at_random(void)
 	}
 	property_end();
 	property_begin("rules keep what the documentation says, and nothing else is said to be kept by one");
-	for (int round = 0; round < 5000; round++)
+	for (int round = 0; round < 2000; round++)
 	{
 		Catalogue	c;
 

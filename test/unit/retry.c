@@ -73,7 +73,7 @@ test_bounds(void)
 	Random		random = {7};
 
 	property_begin("between seven and nine eighths of what doubling gives, growing with the chance");
-	for (int i = 0; i < 200000; i++)
+	for (int i = 0; i < 80000; i++)
 	{
 		int64_t		delay_us = random_in(&random, 0, DAY_US);
 		int			attempt = (int) random_in(&random, 1, 101);

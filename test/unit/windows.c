@@ -10,7 +10,7 @@
 #include "random.h"
 #include "key.h"
 
-#define STEPS 200000
+#define STEPS 100000
 #define MODEL_ENTRIES 512
 
 /* Units that were admitted together; the oldest first. */
