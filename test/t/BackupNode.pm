@@ -17,7 +17,11 @@ our @EXPORT = qw(
   new_backup_server directory_of files_of stages attempt backup last_backup
   in_background finish_background running_session
   setting keeper_of group_members group_gone processes program_in waits_in
+  $SLEEPS
 );
+
+# Whoever sleeps in a statement, as those do that hold something while a test goes on.
+our $SLEEPS = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
 
 # A scheduler works in the database postgres, and its directory for backups is empty.
 sub new_backup_server

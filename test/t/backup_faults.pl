@@ -23,8 +23,6 @@ my $gated = stages([ 'sh', '-c', "pg_dump -Fc; while [ -e $gate ]; do sleep 0.1;
 sub shut_gate { open my $file, '>', $gate or die "$gate: $!"; return }
 sub open_gate { unlink $gate or die "$gate: $!"; return }
 
-my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
-
 sql($node, 'CREATE TABLE t AS SELECT g, md5(g::text) FROM generate_series(1, 20000) AS g');
 
 # The newest row failed for this reason, with an end, and left no file.
@@ -58,7 +56,7 @@ subtest 'stages' => sub {
 	like(finish_background($job), qr/ERROR:  38000: stage 1 of the backup failed: pg_dump was ended by signal 9/, 'pg_dump is killed');
 	failed(qr/pg_dump was ended by signal 9/, 'killed');
 	is(last_backup($node, 'exit_status'), -9, 'its status');
-	sql($node, "SELECT pg_terminate_backend(($sleeps))");
+	sql($node, "SELECT pg_terminate_backend(($SLEEPS))");
 	finish_background($lock);
 
 	for ([ 'silent', qr/none wrote a backup/, [ 'true' ] ], [ 'exit', qr/stage 2 .*sh exited with status 7/, [ 'pg_dump', '-Fc' ], [ 'sh', '-c', 'cat; exit 7' ] ],
@@ -303,7 +301,7 @@ subtest 'somebody has its row, or the table, when it ends' => sub {
 		my ($job, $pid, $group) = waits_in($node, "held-$what", $gated);
 		program_in($group, qr/^sleep 0.1/);
 		my $open = in_background($node, "BEGIN; $statement; SELECT pg_sleep(100); COMMIT;");
-		ok(wait_until('it is held', sub { sql($node, $sleeps) }), "the $what is held by a transaction");
+		ok(wait_until('it is held', sub { sql($node, $SLEEPS) }), "the $what is held by a transaction");
 		open_gate();
 		ok(wait_until('all is read', sub { !grep { $_->[2] == $group && $_->[4] =~ /^sh/ } processes() }), 'the programs are done');
 		usleep(300_000);
@@ -312,7 +310,7 @@ subtest 'somebody has its row, or the table, when it ends' => sub {
 		is($status, 0, 'another database can be dropped meanwhile') or diag $err;
 		sql($node, "SELECT pg_terminate_backend($pid)");
 		ok(wait_until('it is gone', sub { sql($node, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") eq '0' }, 25), 'who waits for it can be terminated');
-		sql($node, "SELECT pg_terminate_backend(($sleeps))");
+		sql($node, "SELECT pg_terminate_backend(($SLEEPS))");
 		finish_background($_) for $open, $job;
 		like($job->{err}, qr/55006: what became of backup \d+ could not be written: a transaction has its row or the table/, 'and says why the row has no end yet');
 		works($what);
@@ -324,7 +322,7 @@ subtest 'somebody has its row, or the table, when it ends' => sub {
 	my ($job, $pid, $group) = waits_in($node, 'patient', "SET lock_timeout = '100ms';$gated");
 	program_in($group, qr/^sleep 0.1/);
 	my $open = in_background($node, q{BEGIN; LOCK pattyly.backups; SELECT pg_sleep(3); COMMIT;});
-	ok(wait_until('it is held', sub { sql($node, $sleeps) }), 'the table is held by a transaction');
+	ok(wait_until('it is held', sub { sql($node, $SLEEPS) }), 'the table is held by a transaction');
 	open_gate();
 	like(finish_background($job), qr/NOTICE:.* is done/, 'who is not waits, and it is done');
 	finish_background($open);
@@ -332,14 +330,14 @@ subtest 'somebody has its row, or the table, when it ends' => sub {
 
 subtest 'what its sessions do ends with them' => sub {
 	my $lock = in_background($node, 'BEGIN; LOCK t; SELECT pg_sleep(60); COMMIT;');
-	ok(wait_until('it is locked', sub { sql($node, $sleeps) }), 'a table is locked');
+	ok(wait_until('it is locked', sub { sql($node, $SLEEPS) }), 'a table is locked');
 	my ($job, $pid, $group) = waits_in($node, 'queues', $good);
 	my $sessions = q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pattyly backup%'};
 	is(wait_for($node, "$sessions AND wait_event_type = 'Lock'", 1), 1, 'a session waits for it, and has locked all others');
 	sql($node, "SELECT pg_cancel_backend($pid)");
 	like(finish_background($job), qr/ERROR:  57014/, 'the backup is canceled');
 	is(wait_for($node, $sessions, 0, 20), 0, 'the session does not wait on');
-	sql($node, "SELECT pg_terminate_backend(($sleeps))");
+	sql($node, "SELECT pg_terminate_backend(($SLEEPS))");
 	finish_background($lock);
 };
 

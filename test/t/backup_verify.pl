@@ -230,8 +230,7 @@ subtest 'its row is in an open transaction' => sub {
 	backup($node, 'held');
 	my $id = last_backup($node, 'id');
 	my $open = in_background($node, "BEGIN; SELECT pattyly.hold_backup($id, 'x'); SELECT pg_sleep(60); COMMIT");
-	my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
-	ok(wait_until('it sleeps', sub { sql($node, $sleeps) }), 'a hold, not committed');
+	ok(wait_until('it sleeps', sub { sql($node, $SLEEPS) }), 'a hold, not committed');
 	like((attempt($node, "SET lock_timeout = '300ms'; CALL pattyly.verify_backup($id)"))[2],
 		qr/ERROR:\s+55006: the result could not be written: a transaction has the row of backup $id\nDETAIL:\s+It was restored\.\nHINT:.*pg_stat_activity/s,
 		'is waited for, but not for ever');
@@ -242,7 +241,7 @@ subtest 'its row is in an open transaction' => sub {
 	like(finish_background($job), qr/ERROR:\s+57014/, 'and can be canceled');
 	is(last_backup($node, 'state, verified_at'), 'done|', 'nothing is said of the backup');
 	no_scratch('canceled');
-	sql($node, "SELECT pg_terminate_backend(($sleeps))");
+	sql($node, "SELECT pg_terminate_backend(($SLEEPS))");
 	finish_background($open);
 	like(verify('postgres', $id), qr/was restored/, 'then it passes');
 };
@@ -251,13 +250,12 @@ subtest 'canceled while its database is made' => sub {
 	backup($node, 'unmade');
 	my $id = last_backup($node, 'id');
 	my $rename = in_background($node, 'BEGIN; ALTER DATABASE template0 RENAME TO t0; SELECT pg_sleep(60); ROLLBACK;');
-	my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
-	ok(wait_until('it sleeps', sub { sql($node, $sleeps) }), 'what it is made of is locked');
+	ok(wait_until('it sleeps', sub { sql($node, $SLEEPS) }), 'what it is made of is locked');
 	my $job = in_background($node, "CALL pattyly.verify_backup($id);\n");
 	is(wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pattyly backup%' AND wait_event_type = 'Lock'}, 1), 1, 'and waited for');
 	sql($node, q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query ~ '^CALL pattyly.verify_backup'});
 	like(finish_background($job), qr/ERROR:  57014/, 'it is canceled');
-	sql($node, "SELECT pg_terminate_backend(($sleeps))");
+	sql($node, "SELECT pg_terminate_backend(($SLEEPS))");
 	finish_background($rename);
 	is(wait_for($node, q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pattyly backup%'}, 0), 0, 'nobody makes it');
 	no_scratch('canceled');
@@ -268,11 +266,10 @@ subtest 'a hold comes while its result is written' => sub {
 	my $id = last_backup($node, 'id');
 	my $open = in_background($node, "BEGIN; SELECT pattyly.hold_backup($id, 'x');
 		DO \$\$BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END\$\$; COMMIT");
-	my $sleeps = q{SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
-	ok(wait_until('it sleeps', sub { sql($node, $sleeps) }), 'a hold, not committed');
+	ok(wait_until('it sleeps', sub { sql($node, $SLEEPS) }), 'a hold, not committed');
 	my $job = in_background($node, "SET default_transaction_isolation = 'repeatable read'; CALL pattyly.verify_backup($id);\n");
 	ok(wait_until('it waits', sub { sql($node, q{SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'CALL pattyly.verify_backup'}) }), 'is waited for');
-	sql($node, "SELECT pg_cancel_backend(($sleeps))");
+	sql($node, "SELECT pg_cancel_backend(($SLEEPS))");
 	finish_background($open);
 	like(finish_background($job), qr/was restored/, 'in any isolation level');
 };
